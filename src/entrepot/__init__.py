@@ -1,0 +1,1 @@
+"""Entrepôt: one self-hosted back end, on PostgreSQL, for trade between wallets."""

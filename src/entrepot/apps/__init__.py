@@ -1,0 +1,1 @@
+"""The applications; each is found by its folder, and none knows another."""

@@ -1,0 +1,1 @@
+"""Escrow: a privacy market in which a contract holds the money."""

@@ -1,0 +1,36 @@
+"""The declaration of escrow."""
+
+from datetime import timedelta
+
+from entrepot.apps.escrow.model import ORDER, PRODUCT
+from entrepot.apps.escrow.tables import METADATA
+from entrepot.kernel.app import App, Expire, Keep
+
+ENDED = "('completed', 'resolved_buyer', 'resolved_seller', 'cancelled', 'expired')"
+
+APP = App(
+    name="escrow",
+    tables=METADATA,
+    contracts=("P2PEscrow",),
+    machines={"orders.status": ORDER, "products.status": PRODUCT},
+    append_only=frozenset({"contract_events", "public_keys"}),
+    retention={
+        "user_profiles": Keep("A wallet's reputation stands on its whole history."),
+        "public_keys": Keep("Old messages stay attributable."),
+        "products": Expire(timedelta(days=90), "deleted_at", "status = 'deleted'"),
+        "reservations": Expire(timedelta(days=30), "expires_at", archive=False),
+        "orders": Keep("The mirror of the contract."),
+        "messages": Expire(
+            timedelta(days=365),
+            "created_at",
+            f"order_id IN (SELECT id FROM escrow.orders WHERE status IN {ENDED}"
+            " AND updated_at < now() - interval '1 year')",
+        ),
+        "reviews": Keep("Ratings are computed from them."),
+        "arbitrators": Keep("The mirror of the pool."),
+        "dispute_evidence": Keep("What a ruling went by."),
+        "blacklist": Keep("It is taken back by hand only."),
+        "event_sync_cursor": Keep("One row for each contract."),
+        "contract_events": Keep("Orders are folded from them."),
+    },
+)

@@ -1,0 +1,16 @@
+"""The nine tables of the reference, and what was added to them."""
+
+from entrepot.kernel.upkeep.sql import run
+
+revision = "escrow_0001"
+down_revision = None
+
+
+def upgrade() -> None:
+    """There."""
+    run(__file__, "up")
+
+
+def downgrade() -> None:
+    """And back."""
+    run(__file__, "down")

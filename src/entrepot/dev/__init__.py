@@ -1,0 +1,1 @@
+"""What a developer or a demonstration needs on one machine."""

@@ -1,0 +1,1 @@
+"""What every application stands on; it imports none of them."""

@@ -1,0 +1,1 @@
+"""EVM chains: RPC, logs, decoders, the indexer and the transaction sender."""

@@ -1,0 +1,1 @@
+"""PostgreSQL: pools, doors, statements and migrations."""

@@ -1,0 +1,1 @@
+"""HTTP: routes bound to operations, problems, limits, the server."""

@@ -1,0 +1,181 @@
+"""An endpoint carries a call to its operation: limit, caller, input, door, answer; the same for every route."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+import msgspec
+
+from entrepot.kernel.chain.endpoint import ChainFailure
+from entrepot.kernel.db.database import GONE, Database
+from entrepot.kernel.db.doors import Read, Write
+from entrepot.kernel.db.query import Query
+from entrepot.kernel.http import idempotency
+from entrepot.kernel.http.call import Call, Reply, reply
+from entrepot.kernel.http.limits import Limit
+from entrepot.kernel.http.problem import problem
+from entrepot.kernel.http.route import FROM_SESSION, Ask, BadRoute, Pace, Route, Who, read_signature
+from entrepot.kernel.refusal import Forbidden, Malformed, NotFound, Refusal, Unauthenticated, Unavailable
+from entrepot.kernel.settings import Settings
+from entrepot.kernel.values import read_value
+from entrepot.kernel.wallet import Wallet
+
+SESSION = Query("SELECT wallet FROM core.sessions WHERE token_hash = :token_hash AND expires_at > now()")
+COLLIDED = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
+TRIES = 3
+
+Limits = Mapping[Pace, Limit]
+Resources = Mapping[type, object]
+
+
+def at_fault(error: msgspec.ValidationError) -> Malformed:
+    """The refusal that names the field which msgspec found at fault."""
+    reason, _, path = str(error).partition(" - at `$")
+    field = path.strip("`").lstrip(".")
+    if not field and "field `" in reason:
+        field = reason.split("field `")[1].split("`")[0]
+        reason = "is required" if "missing" in reason else "is not a field of this call"
+    return Malformed(field=field or "body", reason=reason)
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who signed in, and the hash of the token that says so."""
+
+    wallet: Wallet
+    session: bytes
+
+
+class Endpoint:
+    """A route, ready to be called. Raises `BadRoute` when the route does not fit its operation."""
+
+    def __init__(self, route: Route, url: str, database: Database, limits: Limits, resources: Resources) -> None:
+        self.route = route
+        self.url = url + route.path
+        self.database = database
+        self.limit = limits[route.pace]
+        self.signature = read_signature(route.operation)
+        ask = self.signature.ask
+        names = () if ask is None else ask.__struct_fields__
+        self.from_session = tuple(name for name in FROM_SESSION if name in names)
+        self.given_elsewhere = (*route.path_names, *self.from_session)
+        settings = resources[Settings]
+        assert isinstance(settings, Settings)
+        self.settings = settings
+        self.operators = frozenset(settings.operators)
+        if not isinstance(route.who, Who):
+            raise BadRoute(f"{route.method} {self.url} does not say who may call it")
+        if self.from_session and route.who is Who.ANYONE:
+            raise BadRoute(f"{route.method} {self.url} needs a caller but anyone may call it")
+        if unknown := set(route.path_names) - set(names):
+            raise BadRoute(f"{route.method} {self.url}: {sorted(unknown)} is no field of its input")
+        try:
+            self.resources = {name: resources[kind] for name, kind in self.signature.resources.items()}
+        except KeyError as missing:
+            raise BadRoute(f"{route.method} {self.url} needs {missing.args[0]!r}, which the house has not") from None
+
+    async def respond(self, call: Call) -> Reply:
+        """The reply, be it an answer or a refusal. Anything but a refusal is a fault and is raised."""
+        try:
+            return await self._answer(call)
+        except Refusal as refused:
+            status, headers, body = problem(refused)
+            return Reply(status, body, headers)
+        except GONE:
+            status, headers, body = problem(Unavailable(part="database"))
+            return Reply(status, body, headers)
+        except ChainFailure:
+            status, headers, body = problem(Unavailable(part="chain"))
+            return Reply(status, body, headers)
+
+    async def _answer(self, call: Call) -> Reply:
+        self.limit.count(call.client)
+        caller = None if self.route.who is Who.ANYONE else await self._caller(call)
+        given = self._given(call, caller)
+        for left in reversed(range(TRIES)):
+            try:
+                return await self._run(call, caller, given)
+            except COLLIDED:
+                # The operation is a function of its input and its transaction was rolled back: it may run again.
+                if not left:
+                    raise
+        raise AssertionError("unreachable")
+
+    async def _caller(self, call: Call) -> Caller:
+        token = call.token
+        if not token:
+            raise Unauthenticated
+        session = hashlib.sha256(token.encode()).digest()
+        async with self.database.read() as db:
+            wallet = await db.value(SESSION, token_hash=session)
+        if wallet is None:
+            raise Unauthenticated
+        if self.route.who is Who.OPERATOR and wallet not in self.operators:
+            raise Forbidden
+        return Caller(Wallet(wallet), session)
+
+    def _given(self, call: Call, caller: Caller | None) -> dict[str, Any]:
+        """Every field of the input, by name, not checked yet."""
+        given: dict[str, Any] = (
+            call.json_object() if self.route.has_body else dict(call.query_values())
+        )
+        for name in self.given_elsewhere:
+            if name in given:
+                raise Malformed(field=name, reason="is not a field of this call")
+        given.update(call.path)
+        if caller is not None:
+            session = {"by": caller.wallet, "session": caller.session}
+            given.update((name, session[name]) for name in self.from_session)
+        return given
+
+    def _ask(self, given: dict[str, Any]) -> Ask | None:
+        kind = self.signature.ask
+        if kind is None:
+            if given:
+                raise Malformed(field=next(iter(given)), reason="is not a field of this call")
+            return None
+        try:
+            return msgspec.convert(given, kind, strict=self.route.has_body, dec_hook=read_value)
+        except msgspec.ValidationError as error:
+            raise at_fault(error) from None
+
+    async def _run(self, call: Call, caller: Caller | None, given: dict[str, Any]) -> Reply:
+        ask = self._ask(given)
+        door = self.signature.door
+        if door is Read:
+            async with self.database.read() as db:
+                return await self._operate(db, ask)
+        if door is Write:
+            key = self._key(call)
+            async with self.database.write() as db:
+                if key is None or caller is None:
+                    return await self._operate(db, ask)
+                asked = idempotency.input_hash(f"{self.route.method} {self.url}", given)
+                if (known := await idempotency.earlier(db, caller.wallet, key, asked)) is not None:
+                    return known
+                answer = await self._operate(db, ask)
+                await idempotency.keep(db, caller.wallet, key, answer)
+                return answer
+        return await self._operate(self.database if door is Database else None, ask)
+
+    def _key(self, call: Call) -> str | None:
+        key = call.header(b"idempotency-key")
+        if key is None and self.route.needs_key:
+            raise Malformed(field="Idempotency-Key", reason="this header is required; a new UUID will do")
+        if key is not None and not 0 < len(key) <= 255:
+            raise Malformed(field="Idempotency-Key", reason="must have 1 to 255 characters")
+        return key
+
+    async def _operate(self, door: Read | Database | None, ask: Ask | None) -> Reply:
+        first = [part for part in (door, ask) if part is not None]
+        answer = await self.route.operation(*first, **self.resources)
+        if self.signature.passes_json:
+            if answer is None:
+                raise NotFound
+            return Reply(self.route.status, answer)
+        made = reply(self.route.status, answer)
+        if self.route.headers is not None:
+            made.headers += self.route.headers(answer, self.settings)
+        return made

@@ -1,0 +1,132 @@
+"""The OpenAPI 3.1 document, made from the same routes and structs that answer: it cannot say anything else."""
+
+import inspect
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from entrepot.kernel.http.endpoint import Endpoint
+from entrepot.kernel.http.problem import MEDIA_TYPE, KeyReused, Problem, TooLarge, status_of
+from entrepot.kernel.http.route import FROM_SESSION, Who
+from entrepot.kernel.refusal import Forbidden, Malformed, Refusal, TooMany, Unauthenticated, Unavailable, slug
+from entrepot.kernel.values import describe_value
+
+REFERENCE = "#/components/schemas/{name}"
+
+
+def refusals(endpoint: Endpoint) -> list[type[Refusal]]:
+    """Everything that a call may be refused with: what its route declares and what the house adds."""
+    route = endpoint.route
+    found: list[type[Refusal]] = [TooMany, Unavailable, Malformed, *route.refuses]
+    if route.who is not Who.ANYONE:
+        found.append(Unauthenticated)
+    if route.who is Who.OPERATOR:
+        found.append(Forbidden)
+    if route.has_body:
+        found.append(TooLarge)
+        if route.who is not Who.ANYONE:
+            found.append(KeyReused)
+    return list(dict.fromkeys(found))
+
+
+def document(endpoints: Sequence[Endpoint], title: str, version: str) -> dict[str, Any]:
+    """The whole document, as JSON-ready data."""
+    structs = [kind for e in endpoints for kind in (e.signature.ask, e.signature.answer) if kind is not None]
+    schemas, components = msgspec.json.schema_components(
+        [*structs, Problem], schema_hook=describe_value, ref_template=REFERENCE
+    )
+    by_struct = dict(zip([*structs, Problem], schemas, strict=True))
+    paths: dict[str, dict[str, Any]] = {}
+    for endpoint in endpoints:
+        operation = _operation(endpoint, by_struct, components)
+        paths.setdefault(endpoint.url, {})[endpoint.route.method.lower()] = operation
+    used = {name: schema for name, schema in components.items() if name not in _asks(endpoints)}
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": title, "version": version, "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"}},
+        "paths": paths,
+        "components": {
+            "schemas": used,
+            "securitySchemes": {
+                "session": {"type": "http", "scheme": "bearer", "description": "The token that /auth/verify answers"}
+            },
+        },
+    }
+
+
+def _asks(endpoints: Iterable[Endpoint]) -> set[str]:
+    return {endpoint.signature.ask.__name__ for endpoint in endpoints if endpoint.signature.ask is not None}
+
+
+def _operation(endpoint: Endpoint, by_struct: dict[Any, Any], components: dict[str, Any]) -> dict[str, Any]:
+    route = endpoint.route
+    told = inspect.getdoc(route.operation) or ""
+    summary, _, more = told.partition("\n")
+    described: dict[str, Any] = {
+        "operationId": f"{route.method.lower()}_{endpoint.url.removeprefix('/api/v1/')}".translate(
+            str.maketrans({"/": "_", "{": None, "}": None, "-": "_"})
+        ),
+        "summary": summary.strip().rstrip("."),
+        "description": f"Who may call: {route.who}. {more.strip()}".strip(),
+        "tags": [endpoint.url.split("/")[3]],
+        "parameters": _parameters(endpoint, components),
+        "responses": _responses(endpoint, by_struct),
+    }
+    if route.who is not Who.ANYONE:
+        described["security"] = [{"session": []}]
+    body = _body(endpoint, components)
+    if body is not None:
+        described["requestBody"] = body
+    return described
+
+
+def _fields(endpoint: Endpoint, components: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    if endpoint.signature.ask is None:
+        return {}, []
+    schema = components[endpoint.signature.ask.__name__]
+    properties = {name: field for name, field in schema["properties"].items() if name not in FROM_SESSION}
+    return properties, [name for name in schema.get("required", ()) if name not in FROM_SESSION]
+
+
+def _parameters(endpoint: Endpoint, components: dict[str, Any]) -> list[dict[str, Any]]:
+    properties, required = _fields(endpoint, components)
+    found: list[dict[str, Any]] = []
+    for name, schema in properties.items():
+        if name in endpoint.route.path_names:
+            found.append({"name": name, "in": "path", "required": True, "schema": schema})
+        elif not endpoint.route.has_body:
+            found.append({"name": name, "in": "query", "required": name in required, "schema": schema})
+    if endpoint.route.has_body and endpoint.route.who is not Who.ANYONE:
+        schema = {"type": "string", "minLength": 1, "maxLength": 255}
+        found.append(
+            {"name": "Idempotency-Key", "in": "header", "required": endpoint.route.needs_key, "schema": schema}
+        )
+    return found
+
+
+def _body(endpoint: Endpoint, components: dict[str, Any]) -> dict[str, Any] | None:
+    properties, required = _fields(endpoint, components)
+    inside = {name: schema for name, schema in properties.items() if name not in endpoint.route.path_names}
+    if not endpoint.route.has_body or not inside:
+        return None
+    needed = [name for name in required if name in inside]
+    schema = {"type": "object", "properties": inside, "required": needed, "additionalProperties": False}
+    return {"required": bool(needed), "content": {"application/json": {"schema": schema}}}
+
+
+def _responses(endpoint: Endpoint, by_struct: dict[Any, Any]) -> dict[str, Any]:
+    answer = endpoint.signature.answer
+    found: dict[str, Any] = {}
+    if answer is None:
+        found["204"] = {"description": "Done; there is nothing to answer."}
+    else:
+        content = {"application/json": {"schema": by_struct[answer]}}
+        found[str(endpoint.route.status)] = {"description": "The answer.", "content": content}
+    by_status: dict[int, list[type[Refusal]]] = {}
+    for refused in refusals(endpoint):
+        by_status.setdefault(int(status_of(refused)), []).append(refused)
+    for status, kinds in sorted(by_status.items()):
+        told = "\n".join(f"- `{slug(kind)}`: {' '.join((kind.__doc__ or '').split())}" for kind in kinds)
+        found[str(status)] = {"description": told, "content": {MEDIA_TYPE: {"schema": by_struct[Problem]}}}
+    return found

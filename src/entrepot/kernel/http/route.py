@@ -1,0 +1,129 @@
+"""A route binds a method and a path to an operation, and says who may call it and what it may refuse.
+
+Everything else is read from the operation itself: the door it needs, the input struct, the answer, the summary.
+"""
+
+import inspect
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from entrepot.kernel.db.database import Database
+from entrepot.kernel.db.doors import Json, Read, Write
+from entrepot.kernel.refusal import Refusal
+from entrepot.kernel.settings import Settings
+
+Operation = Callable[..., Awaitable[Any]]
+FROM_SESSION = ("by", "session")
+
+
+class Ask(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The input of an operation.
+
+    A field named in the route's path comes from the path; `by` is the wallet that signed in and `session` the hash of
+    its token; the rest come from the query string (GET, DELETE) or the JSON body (POST, PATCH).
+    """
+
+
+class Who(StrEnum):
+    """Who may call. Whether a thing is the caller's own is the operation's to decide, and means 404 where it is not."""
+
+    ANYONE = "anyone"
+    SIGNED_IN = "signed in"
+    OPERATOR = "operator"
+
+
+class Pace(StrEnum):
+    """Which rate limit a call counts against."""
+
+    READ = "read"
+    WRITE = "write"
+    SIGN_IN = "sign in"
+
+
+class BadRoute(Exception):
+    """A route does not fit its operation; the server does not start."""
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What an operation's signature says."""
+
+    door: type[Read] | type[Database] | None
+    ask: type[Ask] | None
+    answer: type | None
+    passes_json: bool
+    """PostgreSQL makes the answer; `answer` is what it is declared to be."""
+    resources: dict[str, type]
+    """What else of the house it needs, by parameter name."""
+
+
+def read_signature(operation: Operation) -> Signature:
+    """The signature of an operation; raises `BadRoute` where it is not one."""
+    hints = get_type_hints(operation, include_extras=True)
+    returned = hints.pop("return", inspect.Signature.empty)
+    if returned is inspect.Signature.empty:
+        raise BadRoute(f"{operation.__name__} does not say what it answers")
+    passes_json = get_origin(returned) is Annotated and get_args(returned)[0] is Json
+    answer = get_args(returned)[1] if passes_json else returned
+    door: Any = None
+    ask: Any = None
+    resources: dict[str, type] = {}
+    for name, kind in hints.items():
+        if kind in (Read, Write, Database):
+            door = kind
+        elif isinstance(kind, type) and issubclass(kind, Ask):
+            ask = kind
+        else:
+            resources[name] = kind
+    return Signature(door, ask, None if answer is type(None) else answer, passes_json, resources)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Route:
+    """One call of the HTTP interface, relative to its app's prefix."""
+
+    method: str
+    path: str
+    operation: Operation
+    who: Who
+    refuses: tuple[type[Refusal], ...] = ()
+    status: int = 200
+    pace: Pace = Pace.READ
+    needs_key: bool = False
+    """The Idempotency-Key header is required; it is honoured on every command of a signed-in caller."""
+    headers: Callable[[Any, Settings], list[tuple[str, str]]] | None = None
+    """Headers that the answer brings with it."""
+
+    @property
+    def path_names(self) -> tuple[str, ...]:
+        """The fields that the path carries."""
+        return tuple(part[1:-1] for part in self.path.split("/") if part.startswith("{"))
+
+    @property
+    def has_body(self) -> bool:
+        """Whether its input comes as JSON, and not in the query string."""
+        return self.method in ("POST", "PATCH")
+
+
+def get(path: str, operation: Operation, *, who: Who, **more: Any) -> Route:
+    """A route that only reads."""
+    return Route(method="GET", path=path, operation=operation, who=who, **more)
+
+
+def post(path: str, operation: Operation, *, who: Who, **more: Any) -> Route:
+    """A route that makes something."""
+    return Route(method="POST", path=path, operation=operation, who=who, **{"pace": Pace.WRITE, **more})
+
+
+def patch(path: str, operation: Operation, *, who: Who, **more: Any) -> Route:
+    """A route that changes something in part."""
+    return Route(method="PATCH", path=path, operation=operation, who=who, **{"pace": Pace.WRITE, **more})
+
+
+def delete(path: str, operation: Operation, *, who: Who, **more: Any) -> Route:
+    """A route that takes something away."""
+    return Route(method="DELETE", path=path, operation=operation, who=who, **{"pace": Pace.WRITE, **more})

@@ -1,0 +1,188 @@
+"""The ASGI application: Litestar for every route, and a lane of its own for the hot reads.
+
+A hot read (anyone may call it, PostgreSQL makes its JSON) is answered by the same endpoint before Litestar sees the
+request, because Litestar's share of such a request would be the largest: docs/decisions/0004-hot-reads.md.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from time import perf_counter
+from typing import Any
+
+from litestar import Litestar, Request, Response
+from litestar.exceptions import HTTPException
+from litestar.exceptions import MethodNotAllowedException as LitestarMethod
+from litestar.handlers import HTTPRouteHandler
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+from entrepot.kernel.http.call import Call, Reply
+from entrepot.kernel.http.endpoint import Endpoint
+from entrepot.kernel.http.log import AccessLog
+from entrepot.kernel.http.problem import Broken, MethodNotAllowed, NoSuchRoute, TooLarge, problem
+from entrepot.kernel.http.route import Who
+from entrepot.kernel.refusal import Malformed, Refusal
+from entrepot.kernel.settings import Settings
+
+LOG = logging.getLogger("entrepot.http")
+Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
+Headers = list[tuple[bytes, bytes]]
+
+
+def refuse(refused: Refusal) -> Reply:
+    """A refusal that no endpoint made."""
+    status, headers, body = problem(refused)
+    return Reply(status, body, headers)
+
+
+def client_of(scope: Any, trusted_proxies: int) -> str:
+    """The caller's address: the peer's, or what the outermost trusted proxy saw."""
+    if trusted_proxies:
+        for name, value in scope["headers"]:
+            if name == b"x-forwarded-for":
+                hops = [hop.strip() for hop in value.decode("latin-1").split(",")]
+                return str(hops[-min(trusted_proxies, len(hops))])
+    peer = scope.get("client")
+    return str(peer[0]) if peer else ""
+
+
+async def read_body(receive: Receive, most: int) -> bytes:
+    """The whole body; raises `TooLarge` as soon as it is."""
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message: Any = await receive()
+        if message["type"] != "http.request":
+            raise Malformed(field="body", reason="ended before it was whole")
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > most:
+            raise TooLarge(most=most)
+        if not message.get("more_body", False):
+            return b"".join(parts)
+
+
+class HotLane:
+    """Answers the hot reads; everything else goes on to Litestar."""
+
+    def __init__(self, litestar: ASGIApp, endpoints: Sequence[Endpoint], log: AccessLog, settings: Settings) -> None:
+        self.litestar = litestar
+        self.log = log
+        self.trusted_proxies = settings.trusted_proxies
+        self.exact: dict[str, Endpoint] = {}
+        self.below: dict[str, Endpoint] = {}
+        taken = {endpoint.url for endpoint in endpoints if "{" not in endpoint.url}
+        for endpoint in filter(is_hot, endpoints):
+            head, _, tail = endpoint.url.rpartition("/")
+            if "{" not in endpoint.url:
+                self.exact[endpoint.url] = endpoint
+            elif tail.startswith("{") and "{" not in head and not any(url.startswith(head + "/") for url in taken):
+                self.below[head] = endpoint
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] == "GET":
+            path = scope["path"]
+            endpoint, given = self.exact.get(path), {}
+            if endpoint is None:
+                head, _, tail = path.rpartition("/")
+                endpoint = self.below.get(head) if tail else None
+                given = {} if endpoint is None else {endpoint.route.path_names[0]: tail}
+            if endpoint is not None:
+                await self.answer(endpoint, given, scope, send)
+                return
+        await self.litestar(scope, receive, send)
+
+    async def answer(self, endpoint: Endpoint, given: dict[str, str], scope: Any, send: Send) -> None:
+        """One hot read."""
+        began = perf_counter()
+        headers: Headers = scope["headers"]
+        call = Call(given, scope["query_string"], headers, client_of(scope, self.trusted_proxies))
+        answer = await faultless(endpoint, call)
+        start: Any = {
+            "type": "http.response.start",
+            "status": answer.status,
+            "headers": [(b"content-length", str(len(answer.body)).encode())]
+            + [(name.encode(), value.encode("latin-1")) for name, value in answer.headers],
+        }
+        body: Message = {"type": "http.response.body", "body": answer.body, "more_body": False}
+        await send(start)
+        await send(body)
+        self.log.request("GET", endpoint.url, answer.status, perf_counter() - began)
+
+
+def is_hot(endpoint: Endpoint) -> bool:
+    """Whether the hot lane takes it."""
+    return endpoint.route.method == "GET" and endpoint.route.who is Who.ANYONE and endpoint.signature.passes_json
+
+
+async def faultless(endpoint: Endpoint, call: Call) -> Reply:
+    """The endpoint's reply; a fault is logged with its trace and answered without one."""
+    try:
+        return await endpoint.respond(call)
+    except Exception:
+        LOG.exception("%s %s broke", endpoint.route.method, endpoint.url)
+        return refuse(Broken())
+
+
+def handler(endpoint: Endpoint, log: AccessLog, settings: Settings) -> HTTPRouteHandler:
+    """The Litestar handler of an endpoint."""
+
+    async def handle(request: Request[Any, Any, Any]) -> Response[bytes]:
+        began = perf_counter()
+        path = {name: str(value) for name, value in request.path_params.items()}
+        scope: Any = request.scope
+        call = Call(path, scope["query_string"], scope["headers"], client_of(scope, settings.trusted_proxies))
+        try:
+            if endpoint.route.has_body:
+                call.body = await read_body(request.receive, settings.body_limit)
+            answer = await faultless(endpoint, call)
+        except Refusal as refused:
+            answer = refuse(refused)
+        log.request(endpoint.route.method, endpoint.url, answer.status, perf_counter() - began)
+        return respond(answer)
+
+    path = endpoint.url.replace("}", ":str}")
+    return HTTPRouteHandler(path, http_method=endpoint.route.method, status_code=endpoint.route.status)(handle)  # type: ignore[arg-type]
+
+
+def respond(answer: Reply) -> Response[bytes]:
+    """A reply as Litestar sends it."""
+    media = next((value for name, value in answer.headers if name == "content-type"), "application/json")
+    response = Response(answer.body, status_code=answer.status, media_type=media)
+    for name, value in answer.headers:
+        if name == "set-cookie":
+            response.headers.setdefault(name, value)
+        elif name != "content-type":
+            response.headers[name] = value
+    return response
+
+
+def of_framework(_request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    """What Litestar itself refuses, in our words."""
+    if isinstance(error, LitestarMethod):
+        return respond(refuse(MethodNotAllowed(method=_request.method)))
+    if isinstance(error, HTTPException) and error.status_code < 500:
+        return respond(refuse(NoSuchRoute()))
+    LOG.error("the framework broke", exc_info=error)
+    return respond(refuse(Broken()))
+
+
+def build(
+    endpoints: Sequence[Endpoint],
+    settings: Settings,
+    more: Sequence[Any] = (),
+    lifespan: Sequence[Lifespan] = (),
+) -> ASGIApp:
+    """The application; `more` are Litestar handlers that are no routes, such as the documentation pages."""
+    log = AccessLog()
+    app = Litestar(
+        route_handlers=[*(handler(endpoint, log, settings) for endpoint in endpoints), *more],
+        exception_handlers={Exception: of_framework},
+        openapi_config=None,
+        lifespan=list(lifespan),
+        on_shutdown=[log.flush],
+        request_max_body_size=None,
+    )
+    return HotLane(app, endpoints, log, settings)
+
+

@@ -1,0 +1,1 @@
+"""Objects kept outside the database, found again by the hash of their content."""

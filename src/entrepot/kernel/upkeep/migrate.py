@@ -1,0 +1,195 @@
+"""Migrations: one Alembic environment per app, all run in order under one advisory lock."""
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TypeVar
+
+import sqlalchemy as sa
+import stamina
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from entrepot.kernel.app import App
+
+T = TypeVar("T")
+LOCK = 0x656E7472  # "entr"
+ENVIRONMENT = Path(__file__).parent / "alembic"
+LOCK_TIMEOUT = "5s"
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where an app's schema stands: the revision it has, and the one that this release brings."""
+
+    app: str
+    has: str | None
+    head: str
+
+    @property
+    def is_current(self) -> bool:
+        """Whether there is nothing to do."""
+        return self.has == self.head
+
+
+def engine_url(url: str) -> str:
+    """The address as SQLAlchemy takes it."""
+    return "postgresql+asyncpg://" + url.split("://", 1)[1]
+
+
+async def with_connection(url: str, work: Callable[[Connection], T]) -> T:
+    """Runs synchronous work, such as Alembic's, on one connection."""
+    engine = create_async_engine(engine_url(url), poolclass=sa.NullPool)
+    try:
+        async with engine.connect() as connection:
+            return await connection.run_sync(work)
+    finally:
+        await engine.dispose()
+
+
+def config(app: App, connection: Connection | None = None) -> Config:
+    """Alembic's configuration for one app."""
+    made = Config()
+    made.set_main_option("script_location", str(ENVIRONMENT))
+    made.set_main_option("path_separator", "newline")
+    made.set_main_option("version_locations", str(home(app) / "versions"))
+    made.attributes.update(connection=connection, metadata=app.tables, schema=app.name)
+    return made
+
+
+def home(app: App) -> Path:
+    """The folder of an app's migrations."""
+    package = "entrepot.kernel" if app.name == "core" else f"entrepot.apps.{app.name}"
+    return Path(str(import_module(package).__file__)).parent / "migrations"
+
+
+@contextmanager
+def locked(connection: Connection) -> Iterable[None]:  # type: ignore[misc]
+    """One migration run at a time, on any machine; needs an address without a transaction pooler."""
+    connection.execute(sa.text("SELECT pg_advisory_lock(:key)"), {"key": LOCK})
+    connection.execute(sa.text(f"SET lock_timeout = '{LOCK_TIMEOUT}'"))
+    connection.commit()
+    try:
+        yield
+    finally:
+        connection.rollback()
+        connection.execute(sa.text("RESET lock_timeout"))
+        connection.execute(sa.text("SELECT pg_advisory_unlock(:key)"), {"key": LOCK})
+        connection.commit()
+
+
+def grant(connection: Connection, app: App, role: str) -> None:
+    """Gives the server's role what it needs in this schema and no more; a pure function of the declaration."""
+    run = connection.exec_driver_sql
+    run(f'GRANT USAGE ON SCHEMA "{app.name}" TO "{role}"')
+    run(f'REVOKE ALL ON ALL TABLES IN SCHEMA "{app.name}" FROM "{role}"')
+    run(f'GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA "{app.name}" TO "{role}"')
+    run(f'GRANT USAGE ON ALL SEQUENCES IN SCHEMA "{app.name}" TO "{role}"')
+    run(f'GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA "{app.name}" TO "{role}"')
+    for table in sorted(app.append_only):
+        run(f'REVOKE UPDATE, DELETE ON "{app.name}"."{table}" FROM "{role}"')
+    run(f'REVOKE INSERT, UPDATE, DELETE ON "{app.name}".alembic_version FROM "{role}"')
+    connection.commit()
+
+
+def make_role(connection: Connection, role: str) -> None:
+    """Makes the server's role where it is missing. It may log in by whatever pg_hba.conf allows it: it has no password.
+
+    The timeouts stand with the role and not with the session, so that they hold behind a transaction pooler too.
+    """
+    there = connection.execute(sa.text("SELECT 1 FROM pg_roles WHERE rolname = :role"), {"role": role}).scalar()
+    if not there:
+        connection.exec_driver_sql(f'CREATE ROLE "{role}" LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE')
+        connection.exec_driver_sql(f"ALTER ROLE \"{role}\" SET statement_timeout = '15s'")
+        connection.exec_driver_sql(f"ALTER ROLE \"{role}\" SET lock_timeout = '5s'")
+        connection.exec_driver_sql(f"ALTER ROLE \"{role}\" SET idle_in_transaction_session_timeout = '60s'")
+    connection.commit()
+
+
+async def up(url: str, apps: Sequence[App], role: str, on_step: Callable[[App], None] = lambda _app: None) -> None:
+    """Brings every app's schema to this release's head, and the server role's rights with it.
+
+    A migration that cannot have its lock within five seconds gives up and is tried again, so that it never blocks
+    traffic for longer.
+    """
+
+    def work(connection: Connection) -> None:
+        with locked(connection):
+            make_role(connection, role)
+            for app in apps:
+                connection.exec_driver_sql(f'CREATE SCHEMA IF NOT EXISTS "{app.name}"')
+                connection.commit()
+                for attempt in stamina.retry_context(on=lock_timed_out, attempts=10, timeout=120):
+                    with attempt:
+                        command.upgrade(config(app, connection), "head")
+                connection.commit()
+                grant(connection, app, role)
+                on_step(app)
+
+    await with_connection(url, work)
+
+
+async def down(url: str, app: App, to: str = "-1") -> None:
+    """Takes back an app's last migration, or all down to a revision (`base` is the empty schema)."""
+
+    def work(connection: Connection) -> None:
+        with locked(connection):
+            command.downgrade(config(app, connection), to)
+            connection.commit()
+
+    await with_connection(url, work)
+
+
+def lock_timed_out(error: Exception) -> bool:
+    """Whether a migration gave up waiting for a lock (SQLSTATE 55P03)."""
+    return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) == "55P03"
+
+
+async def status(url: str, apps: Sequence[App]) -> list[Standing]:
+    """Where every app's schema stands."""
+
+    def work(connection: Connection) -> list[Standing]:
+        found = []
+        for app in apps:
+            script = ScriptDirectory.from_config(config(app))
+            context = MigrationContext.configure(connection, opts={"version_table_schema": app.name})
+            found.append(Standing(app.name, context.get_current_revision(), script.get_current_head() or ""))
+        return found
+
+    return await with_connection(url, work)
+
+
+async def new(url: str, app: App, message: str) -> Path:
+    """Writes a migration from what `tables.py` has and the database has not; to be read before it is kept."""
+
+    def work(connection: Connection) -> Path:
+        made = command.revision(config(app, connection), message=message, autogenerate=True)
+        return Path(made.path)  # type: ignore[union-attr]
+
+    return await with_connection(url, work)
+
+
+async def differences(url: str, app: App) -> list[str]:
+    """Where a migrated schema and `tables.py` disagree; empty when they do not."""
+
+    def work(connection: Connection) -> list[str]:
+        context = MigrationContext.configure(
+            connection,
+            opts={
+                "include_schemas": True,
+                "include_name": lambda name, kind, _parents: kind != "schema" or name == app.name,
+                "include_object": lambda _o, name, kind, _r, _c: (kind, name) != ("table", "alembic_version"),
+                "compare_type": True,
+            },
+        )
+        return [repr(difference) for difference in compare_metadata(context, app.tables)]
+
+    return await with_connection(url, work)

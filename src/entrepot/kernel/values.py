@@ -1,0 +1,121 @@
+"""Values that check themselves: the types by which input is refused before an operation sees it.
+
+A value type is a subclass of `str` or `Decimal` with `parse`, which msgspec calls for every field of that type, and
+`schema`, which the OpenAPI document shows.
+"""
+
+import base64
+import binascii
+from decimal import Decimal
+from typing import Any, ClassVar, Self
+from uuid import UUID
+
+import msgspec
+import uuid_utils
+
+
+class Value:
+    """Mixed into a builtin type: how its text is checked and described."""
+
+    schema: ClassVar[dict[str, Any]] = {"type": "string"}
+
+    @classmethod
+    def parse(cls, given: object) -> Self:
+        """The checked value; raises ValueError with a reason that a caller can act on."""
+        raise ValueError(f"{cls.__name__} cannot be read from {type(given).__name__}")
+
+
+class Base64(Value, str):
+    """Canonical base64 text (RFC 4648, padded). `octets` fixes the decoded length; None leaves it free."""
+
+    __slots__ = ()
+    octets: ClassVar[int | None] = None
+    most: ClassVar[int] = 65_536
+    schema: ClassVar[dict[str, Any]] = {"type": "string", "contentEncoding": "base64", "minLength": 4}
+
+    @classmethod
+    def parse(cls, given: object) -> Self:
+        if not isinstance(given, str):
+            raise ValueError("must be a base64 string")
+        if len(given) > cls.most * 4 // 3 + 4:
+            raise ValueError(f"must hold at most {cls.most} bytes")
+        try:
+            raw = base64.b64decode(given, validate=True)
+        except (binascii.Error, ValueError):
+            raise ValueError("must be base64 with padding") from None
+        if not raw or base64.b64encode(raw).decode() != given:
+            raise ValueError("must be base64 with padding")
+        if cls.octets is not None and len(raw) != cls.octets:
+            raise ValueError(f"must hold {cls.octets} bytes, not {len(raw)}")
+        return cls(given)
+
+    @property
+    def raw(self) -> bytes:
+        """The bytes behind the text."""
+        return base64.b64decode(self)
+
+
+class PublicKey(Base64):
+    """An X25519 (NaCl box) public key: 32 bytes."""
+
+    __slots__ = ()
+    octets = 32
+    schema: ClassVar[dict[str, Any]] = {**Base64.schema, "minLength": 44, "maxLength": 44}
+
+
+class BoxNonce(Base64):
+    """The nonce of a NaCl box: 24 bytes."""
+
+    __slots__ = ()
+    octets = 24
+    schema: ClassVar[dict[str, Any]] = {**Base64.schema, "minLength": 32, "maxLength": 32}
+
+
+class Hash32(Value, str):
+    """32 bytes as 0x and 64 lower-case hexadecimal digits."""
+
+    __slots__ = ()
+    schema: ClassVar[dict[str, Any]] = {"type": "string", "pattern": "^0x[0-9a-fA-F]{64}$"}
+
+    @classmethod
+    def parse(cls, given: object) -> Self:
+        text = given.lower() if isinstance(given, str) else ""
+        if len(text) != 66 or not text.startswith("0x") or text.strip("0123456789abcdefx") or "x" in text[2:]:
+            raise ValueError("must be 0x and 64 hexadecimal digits")
+        return cls(text)
+
+
+def read_value(kind: type, given: object) -> Any:
+    """The msgspec hook for input: value types check what they are given."""
+    if issubclass(kind, Value):
+        return kind.parse(given)
+    raise NotImplementedError(f"{kind.__name__} is not a value type")
+
+
+def trust_value(kind: type, given: Any) -> Any:
+    """The msgspec hook for our own rows: they were checked when they were written."""
+    return kind(given)
+
+
+def write_value(given: object) -> object:
+    """The msgspec hook for answers."""
+    if isinstance(given, str):
+        return str(given)
+    if isinstance(given, Decimal):
+        return format(given, "f")
+    raise NotImplementedError(f"{type(given).__name__} cannot be written as JSON")
+
+
+def describe_value(kind: type) -> dict[str, Any]:
+    """The msgspec hook for JSON Schema."""
+    if issubclass(kind, Value):
+        return kind.schema
+    raise NotImplementedError(f"{kind.__name__} has no schema")
+
+
+ENCODER = msgspec.json.Encoder(enc_hook=write_value)
+
+
+def new_id() -> UUID:
+    """A UUID of version 7, made here because PostgreSQL 15 has no uuidv7()."""
+    return UUID(int=uuid_utils.uuid7().int)

@@ -1,0 +1,50 @@
+"""Sealed secrets: AES-256-GCM with the id of its key in front, so that keys can be rotated."""
+
+import os
+from collections.abc import Mapping
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+NONCE_BYTES = 12
+KEY_BYTES = 32
+
+
+class CannotUnseal(Exception):
+    """The sealed secret was not made with a key of this vault, for this purpose, or it was altered."""
+
+
+class Vault:
+    """Seals with the newest key and opens with any that it still holds.
+
+    `keys` maps an id of 1-255 bytes to 32 bytes; the last one seals.
+    """
+
+    def __init__(self, keys: Mapping[str, bytes]) -> None:
+        if not keys:
+            raise ValueError("a vault needs at least one key")
+        for name, key in keys.items():
+            if len(key) != KEY_BYTES or not 0 < len(name.encode()) < 256:
+                raise ValueError(f"vault key {name!r} must be {KEY_BYTES} bytes under an id of 1-255 bytes")
+        self._keys = {name: AESGCM(key) for name, key in keys.items()}
+        self._newest = list(keys)[-1]
+
+    def seal(self, secret: bytes, purpose: str) -> bytes:
+        """Key id, nonce and ciphertext; `purpose` is bound to it and must be given again to open."""
+        name = self._newest.encode()
+        nonce = os.urandom(NONCE_BYTES)
+        return bytes([len(name)]) + name + nonce + self._keys[self._newest].encrypt(nonce, secret, purpose.encode())
+
+    def unseal(self, sealed: bytes, purpose: str) -> bytes:
+        """The secret; raises `CannotUnseal`."""
+        name, body = sealed[1 : 1 + sealed[0]].decode(errors="replace"), sealed[1 + sealed[0] :]
+        if name not in self._keys:
+            raise CannotUnseal(f"sealed with key {name!r}, which this vault does not hold")
+        try:
+            return self._keys[name].decrypt(body[:NONCE_BYTES], body[NONCE_BYTES:], purpose.encode())
+        except InvalidTag:
+            raise CannotUnseal(f"altered, or not sealed for {purpose!r}") from None
+
+    def is_stale(self, sealed: bytes) -> bool:
+        """Whether the secret should be sealed again because a newer key is there."""
+        return sealed[1 : 1 + sealed[0]].decode(errors="replace") != self._newest

@@ -1,0 +1,1 @@
+"""Work that no request waits for: services, cron ticks, leases and the outbox."""

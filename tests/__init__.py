@@ -1,0 +1,1 @@
+"""Tests: real PostgreSQL, a real EVM node, real HTTP."""
