@@ -24,6 +24,7 @@ from entrepot.kernel.http.pages import pages
 from entrepot.kernel.http.route import Pace
 from entrepot.kernel.identity.operations import SignInHooks
 from entrepot.kernel.settings import BadSettings, Settings
+from entrepot.kernel.vault import Vault, key_file
 
 
 class House:
@@ -34,6 +35,7 @@ class House:
         self.apps = find_apps(settings.apps)
         self.database = Database(settings.database_url, settings)
         self.chains = Chains(settings.chains)
+        self.vault = Vault(settings.vault_key_bytes or key_file(settings.home))
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -48,7 +50,7 @@ class House:
     def resources(self) -> dict[type, object]:
         """What an operation may name as a parameter."""
         hooks = SignInHooks(tuple(app.on_sign_in for app in self.apps if app.on_sign_in is not None))
-        return {Settings: self.settings, Chains: self.chains, Database: self.database, SignInHooks: hooks}
+        return {Settings: self.settings, Chains: self.chains, Database: self.database, Vault: self.vault, SignInHooks: hooks}
 
     def endpoints(self) -> list[Endpoint]:
         """Every route of every app, checked against its operation."""
@@ -58,9 +60,7 @@ class House:
             Pace.SIGN_IN: Limit(self.settings.sign_ins_per_minute),
         }
         resources = self.resources
-        return [
-            Endpoint(route, app.url, self.database, limits, resources) for app in self.apps for route in app.routes
-        ]
+        return [Endpoint(route, app.url, self.database, limits, resources) for app in self.apps for route in app.routes]
 
 
 def find_apps(wanted: Iterable[str] = ()) -> tuple[App, ...]:

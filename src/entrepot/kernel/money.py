@@ -15,6 +15,7 @@ class Amount(Value, Decimal):
 
     __slots__ = ()
     least: ClassVar[Decimal] = Decimal(0)
+    most: ClassVar[Decimal] = MOST
     schema: ClassVar[dict[str, Any]] = {
         "type": "string",
         "pattern": r"^[0-9]{1,12}(\.[0-9]{1,6})?$",
@@ -33,8 +34,8 @@ class Amount(Value, Decimal):
             raise ValueError("must be plain digits with at most one point")
         if amount < cls.least:
             raise ValueError(f"must be at least {cls.least}")
-        if amount > MOST:
-            raise ValueError(f"must be at most {MOST}")
+        if amount > cls.most:
+            raise ValueError(f"must be at most {cls.most}")
         if amount != amount.quantize(UNIT):
             raise ValueError(f"must have at most {PLACES} decimals")
         return amount

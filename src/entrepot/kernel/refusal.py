@@ -77,3 +77,7 @@ class Unavailable(Refusal):
     """A part that this call needs does not answer: {part}. Nothing was changed; try again."""
 
     part: str
+
+
+class CommitUnknown(Unavailable):
+    """The {part} was lost while the change was made: see whether it took place, or repeat it with the same key."""

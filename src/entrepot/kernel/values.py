@@ -6,6 +6,7 @@ A value type is a subclass of `str` or `Decimal` with `parse`, which msgspec cal
 
 import base64
 import binascii
+import re
 from decimal import Decimal
 from typing import Any, ClassVar, Self
 from uuid import UUID
@@ -47,12 +48,41 @@ class Base64(Value, str):
             raise ValueError("must be base64 with padding")
         if cls.octets is not None and len(raw) != cls.octets:
             raise ValueError(f"must hold {cls.octets} bytes, not {len(raw)}")
+        if len(raw) > cls.most:
+            raise ValueError(f"must hold at most {cls.most} bytes")
         return cls(given)
 
     @property
     def raw(self) -> bytes:
         """The bytes behind the text."""
         return base64.b64decode(self)
+
+
+UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+"""Control characters, and those that hide text or override its direction."""
+
+
+class Text(Value, str):
+    """Words for people: something to be seen, and nothing that cannot be. `lines` allows line breaks and tabs."""
+
+    __slots__ = ()
+    most: ClassVar[int] = 100
+    lines: ClassVar[bool] = False
+
+    def __init_subclass__(cls) -> None:
+        cls.schema = {"type": "string", "minLength": 1, "maxLength": cls.most}
+
+    @classmethod
+    def parse(cls, given: object) -> Self:
+        if not isinstance(given, str):
+            raise ValueError("must be a string")
+        if len(given) > cls.most:
+            raise ValueError(f"must have at most {cls.most} characters")
+        if not any(character.isprintable() and character != " " for character in given):
+            raise ValueError("must not be empty")
+        if UNPRINTABLE.search(given) or (not cls.lines and ("\n" in given or "\t" in given)):
+            raise ValueError("must hold no control characters")
+        return cls(given)
 
 
 class PublicKey(Base64):

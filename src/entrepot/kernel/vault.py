@@ -2,6 +2,8 @@
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -12,6 +14,22 @@ KEY_BYTES = 32
 
 class CannotUnseal(Exception):
     """The sealed secret was not made with a key of this vault, for this purpose, or it was altered."""
+
+
+def key_file(folder: Path) -> dict[str, bytes]:
+    """The key of a house that was given none: made once, readable by its owner only. Keep it with the backups' keys."""
+    path = folder / "vault.key"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(FileExistsError):
+        # Written whole under another name first: a reader never sees half a key, and the first of two writers wins.
+        fresh = folder / f".vault.key.{os.getpid()}"
+        fresh.touch(mode=0o600)
+        fresh.write_bytes(os.urandom(KEY_BYTES))
+        try:
+            os.link(fresh, path)
+        finally:
+            fresh.unlink()
+    return {"home": path.read_bytes()}
 
 
 class Vault:

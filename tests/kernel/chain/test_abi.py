@@ -9,7 +9,7 @@ import eth_abi
 import msgspec
 import pytest
 from eth_utils.crypto import keccak
-from hypothesis import assume, given
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from entrepot.kernel.chain.abi import Contract, DecodeError, EncodeError, Event
@@ -20,6 +20,7 @@ from entrepot.kernel.wallet import checksum
 MAINNET = Path(__file__).parents[4] / "shared" / "data" / "evm" / "mainnet_logs_17173049_17173050.jsonl"
 STATIC = ["address", "bool", "uint8", "uint96", "uint256", "int8", "int168", "int256", "bytes1", "bytes20", "bytes32"]
 DYNAMIC = ["string", "bytes", "uint8[]", "address[2]", "(bool,string)", "(uint8,address)[]"]
+CALMLY = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # the machine is shared
 ALICE, BOB = "0x" + "aB" * 20, "0x" + "0c" * 20
 
 
@@ -133,6 +134,7 @@ def agree(contract, types, indexed, seen):
     assert [plainly(value) for value in msgspec.structs.astuple(contract.decode(seen))] == right
 
 
+@CALMLY
 @given(described(STATIC))
 def test_static_events_are_read_as_eth_abi_reads_them(told):
     entry, types, values, indexed = told
@@ -141,6 +143,7 @@ def test_static_events_are_read_as_eth_abi_reads_them(told):
     assert list(msgspec.structs.astuple(found)) == values
 
 
+@CALMLY
 @given(described(STATIC + DYNAMIC))
 def test_dynamic_events_are_read_as_eth_abi_reads_them(told):
     entry, types, values, indexed = told
@@ -148,6 +151,7 @@ def test_dynamic_events_are_read_as_eth_abi_reads_them(told):
     agree(contract, types, indexed, emitted(contract, types, values, indexed))
 
 
+@CALMLY
 @given(described(STATIC + DYNAMIC), st.data())
 def test_corrupted_logs_are_refused_exactly_where_eth_abi_refuses_them(told, data):
     entry, types, values, indexed = told
@@ -162,12 +166,20 @@ def test_corrupted_logs_are_refused_exactly_where_eth_abi_refuses_them(told, dat
     agree(contract, types, indexed, log([honest.topics[0], *parts[:-1]], parts[-1]))
 
 
+@CALMLY
 @given(st.sampled_from(STATIC), st.binary(min_size=32, max_size=32), st.booleans())
 def test_a_random_word_is_read_or_refused_as_by_eth_abi(kind, raw, mark):
     contract = Contract([event("Seen", ("f", kind, True)[: 2 + mark])], addresses=str.lower)
     text = "0x" + raw.hex()
     seen = log([contract.topics["Seen"], text], "0x") if mark else log([contract.topics["Seen"]], text)
     agree(contract, [kind], [mark], seen)
+
+
+@pytest.mark.parametrize("kind", STATIC)
+def test_the_edges_of_a_type_are_where_eth_abi_has_them(kind):
+    contract = Contract([event("Seen", ("f", kind))], addresses=str.lower)
+    for edge in {sign * 2**bits + near for sign in (1, -1) for bits in range(256) for near in (-2, -1, 0, 1, 2)}:
+        agree(contract, [kind], [False], log([contract.topics["Seen"]], f"0x{edge % 2**256:064x}"))
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import json
 
 import pytest
 from aiohttp import web
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from entrepot.kernel.chain.logs import TooManyLogs, _Span, fetch, is_too_much, pages
@@ -185,7 +185,7 @@ async def test_a_range_that_the_provider_cannot_answer_in_time_is_halved(provide
             await asyncio.sleep(30)
 
     provider.rule = slow_when_wide
-    async with Rpc([provider.url], timeout=0.25, attempts=1) as rpc:
+    async with Rpc([provider.url], timeout=1, attempts=1) as rpc:
         assert await numbers(rpc, history, 0, 40) == [*range(20)]
 
 
@@ -194,7 +194,7 @@ async def test_a_provider_that_answers_nothing_in_time_is_unreachable(provider, 
         await asyncio.sleep(30)
 
     provider.rule = slow
-    async with Rpc([provider.url], timeout=0.25, attempts=1) as rpc:
+    async with Rpc([provider.url], timeout=1, attempts=1) as rpc:
         with pytest.raises(ChainUnreachable):
             await numbers(rpc, history, 0, 40)
     assert provider.methods == ["eth_getLogs", "eth_blockNumber"]
@@ -257,6 +257,7 @@ async def test_logs_in_disorder_are_put_in_order_and_removed_ones_left_out(provi
     assert {log.address for log in found} == {history.address}
 
 
+@settings(deadline=None)
 @given(limit=st.integers(1, 3_000), most=st.integers(1, 5_000))
 def test_a_steady_limit_costs_few_refusals(limit, most):
     span, served, refused = _Span(most), 0, 0

@@ -100,7 +100,7 @@ async def test_a_result_is_converted_to_the_type_asked_for(rpc):
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
 async def test_another_endpoint_answers_when_the_first_misbehaves(provider, spare, fault):
     provider.rule = fault
-    async with Rpc([provider.url, spare.url], timeout=0.3) as rpc:
+    async with Rpc([provider.url, spare.url], timeout=1) as rpc:
         assert await rpc.chain_id() == 31_337
         assert await rpc.chain_id() == 31_337
     assert len(provider.asked) == 1  # it rests

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from entrepot.apps.escrow.model import ORDER, PRODUCT
 from entrepot.apps.escrow.tables import METADATA
+from entrepot.apps.escrow.tasks import SERVICES, TASKS
 from entrepot.kernel.app import App, Expire, Keep
 
 ENDED = "('completed', 'resolved_buyer', 'resolved_seller', 'cancelled', 'expired')"
@@ -11,6 +12,8 @@ ENDED = "('completed', 'resolved_buyer', 'resolved_seller', 'cancelled', 'expire
 APP = App(
     name="escrow",
     tables=METADATA,
+    tasks=TASKS,
+    services=SERVICES,
     contracts=("P2PEscrow",),
     machines={"orders.status": ORDER, "products.status": PRODUCT},
     append_only=frozenset({"contract_events", "public_keys"}),

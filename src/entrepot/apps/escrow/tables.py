@@ -3,7 +3,9 @@
 Names, types, checks and indexes are the reference's; what was added says why.
 """
 
+from decimal import Decimal
 from enum import StrEnum
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ENUM, JSONB, UUID
@@ -12,10 +14,12 @@ from entrepot.apps.escrow import model
 from entrepot.kernel.tables import MOMENT, NOW, WALLET
 
 METADATA = sa.MetaData(schema="escrow")
-MONEY = sa.NUMERIC(18, 6)
+MONEY = sa.NUMERIC[Decimal](18, 6)
 HASH = sa.VARCHAR(66)
 ACTIVE = sa.text("status = 'active'")
 RANDOM_ID = sa.text("gen_random_uuid()")
+SEARCHED = "(title_preview::text || ' '::text) || description_preview::text"
+"""What a search looks through, written as PostgreSQL prints it, so that Alembic sees no difference."""
 
 
 def enum(kind: type[StrEnum], name: str) -> ENUM:
@@ -32,7 +36,7 @@ CHAIN = enum(model.ChainName, "chain_type")
 TOKEN = enum(model.Token, "token_type")
 
 
-def profile_key(name: str, **more: bool) -> sa.Column[str]:
+def profile_key(name: str, **more: Any) -> sa.Column[str]:
     """A column that names a user."""
     return sa.Column(name, WALLET, sa.ForeignKey("escrow.user_profiles.wallet"), **more)
 
@@ -97,7 +101,7 @@ products = sa.Table(
     sa.Index("idx_products_created", sa.text("created_at DESC"), postgresql_where=ACTIVE),
     sa.Index(
         "idx_products_search",
-        sa.literal_column("(title_preview || ' ' || description_preview)").label("words"),
+        sa.literal_column(SEARCHED).label("words"),
         postgresql_ops={"words": "gin_trgm_ops"},
         postgresql_using="gin",
         postgresql_where=ACTIVE,
@@ -167,7 +171,9 @@ orders = sa.Table(
     sa.Index("idx_orders_chain_status", "chain", "status"),
     sa.Index("idx_orders_created", sa.text("created_at DESC")),
     sa.Index("idx_orders_seller_timeout", "created_at", postgresql_where=sa.text("status = 'created'")),
-    sa.Index("idx_orders_buyer_timeout", "seller_confirmed_at", postgresql_where=sa.text("status = 'seller_confirmed'")),
+    sa.Index(
+        "idx_orders_buyer_timeout", "seller_confirmed_at", postgresql_where=sa.text("status = 'seller_confirmed'")
+    ),
     comment="The mirror of the contract's orders; rows are made and moved by its events only.",
     postgresql_with={"autovacuum_vacuum_scale_factor": "0.05", "autovacuum_analyze_scale_factor": "0.02"},
 )

@@ -61,7 +61,10 @@ class Block(msgspec.Struct, frozen=True):
 
 
 class Log(msgspec.Struct, frozen=True):
-    """An event as the chain holds it, hexadecimal in lower case; `removed` marks one that a reorganisation undid."""
+    """An event as the chain holds it, hexadecimal in lower case; `removed` marks one that a reorganisation undid.
+
+    `timestamp` is its block's, Unix seconds, from nodes that send it along.
+    """
 
     address: str
     topics: tuple[str, ...]
@@ -71,6 +74,7 @@ class Log(msgspec.Struct, frozen=True):
     tx_hash: str
     log_index: int
     removed: bool = False
+    timestamp: int | None = None
 
 
 class Receipt(msgspec.Struct, frozen=True):
@@ -119,6 +123,7 @@ class _Log(msgspec.Struct, rename="camel"):
     transaction_hash: str
     log_index: str
     removed: bool = False
+    block_timestamp: str | None = None
 
     def read(self) -> Log:
         return Log(
@@ -130,6 +135,7 @@ class _Log(msgspec.Struct, rename="camel"):
             self.transaction_hash.lower(),
             _quantity(self.log_index),
             self.removed,
+            None if self.block_timestamp is None else _quantity(self.block_timestamp),
         )
 
 

@@ -20,6 +20,10 @@ Json = NewType("Json", bytes)
 AnyConnection = Connection | PoolConnectionProxy
 
 
+class WritingRead(Exception):
+    """A statement that writes was given to the `Read` door, which is a fault of the program."""
+
+
 class NoRow(Exception):
     """A statement that must answer with a row answered with none."""
 
@@ -39,7 +43,7 @@ class Read:
 
     def _check(self, query: Query) -> None:
         if query.writes:
-            raise PermissionError(f"the Read door does not pass {query!r}")
+            raise WritingRead(repr(query))
 
     async def rows(self, query: Query, **given: Any) -> list[Record]:
         """Every row."""

@@ -5,7 +5,11 @@ from collections.abc import Mapping
 from typing import Any
 
 NAMED = re.compile(r"(?<![:\w]):([a-z_][a-z0-9_]*)")
-WRITES = re.compile(r"\b(insert\s+into|update\s+\S+\s+(as\s+\w+\s+)?set|delete\s+from|merge\s+into|for\s+update)\b", re.I)
+WRITES = re.compile(
+    r"\b(insert\s+into|update\s+(only\s+)?[\w.\"]+\s+((as\s+)?\w+\s+)?set|delete\s+from|merge\s+into"
+    r"|for\s+(no\s+key\s+)?update|for\s+(key\s+)?share|nextval|setval)\b",
+    re.IGNORECASE,
+)
 
 
 class Query:

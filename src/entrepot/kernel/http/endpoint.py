@@ -1,7 +1,7 @@
 """An endpoint carries a call to its operation: limit, caller, input, door, answer; the same for every route."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +9,7 @@ import asyncpg
 import msgspec
 
 from entrepot.kernel.chain.endpoint import ChainFailure
-from entrepot.kernel.db.database import GONE, Database
+from entrepot.kernel.db.database import LOST, Database
 from entrepot.kernel.db.doors import Read, Write
 from entrepot.kernel.db.query import Query
 from entrepot.kernel.http import idempotency
@@ -19,15 +19,18 @@ from entrepot.kernel.http.problem import problem
 from entrepot.kernel.http.route import FROM_SESSION, Ask, BadRoute, Pace, Route, Who, read_signature
 from entrepot.kernel.refusal import Forbidden, Malformed, NotFound, Refusal, Unauthenticated, Unavailable
 from entrepot.kernel.settings import Settings
+from entrepot.kernel.supply import NotInHouse, Resources, supply
 from entrepot.kernel.values import read_value
 from entrepot.kernel.wallet import Wallet
 
 SESSION = Query("SELECT wallet FROM core.sessions WHERE token_hash = :token_hash AND expires_at > now()")
-COLLIDED = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
+UNDONE = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, *LOST)
+"""Nothing has happened, whatever the operation was: it may run again."""
+BUSY = (asyncpg.LockNotAvailableError, asyncpg.QueryCanceledError)
+"""The server role's timeouts."""
 TRIES = 3
 
 Limits = Mapping[Pace, Limit]
-Resources = Mapping[type, object]
 
 
 def at_fault(error: msgspec.ValidationError) -> Malformed:
@@ -65,16 +68,27 @@ class Endpoint:
         assert isinstance(settings, Settings)
         self.settings = settings
         self.operators = frozenset(settings.operators)
+        self._check(names)
+        self.before = None if route.before is None else read_signature(route.before)
+        if self.before is not None and (self.before.door is not Database or self.before.ask is not ask):
+            raise BadRoute(f"{route.method} {self.url}: what runs before it takes the Database and the same input")
+        first = None if self.before is None else self.before.answer
+        own = {name: kind for name, kind in self.signature.resources.items() if kind is not first}
+        self.found_before = tuple(name for name in self.signature.resources if name not in own)
+        try:
+            self.resources = supply(own, resources)
+            self.resources_before = {} if self.before is None else supply(self.before.resources, resources)
+        except NotInHouse as missing:
+            raise BadRoute(f"{route.method} {self.url} needs {missing}, which the house has not") from None
+
+    def _check(self, names: Sequence[str]) -> None:
+        route = self.route
         if not isinstance(route.who, Who):
             raise BadRoute(f"{route.method} {self.url} does not say who may call it")
         if self.from_session and route.who is Who.ANYONE:
             raise BadRoute(f"{route.method} {self.url} needs a caller but anyone may call it")
         if unknown := set(route.path_names) - set(names):
             raise BadRoute(f"{route.method} {self.url}: {sorted(unknown)} is no field of its input")
-        try:
-            self.resources = {name: resources[kind] for name, kind in self.signature.resources.items()}
-        except KeyError as missing:
-            raise BadRoute(f"{route.method} {self.url} needs {missing.args[0]!r}, which the house has not") from None
 
     async def respond(self, call: Call) -> Reply:
         """The reply, be it an answer or a refusal. Anything but a refusal is a fault and is raised."""
@@ -83,7 +97,7 @@ class Endpoint:
         except Refusal as refused:
             status, headers, body = problem(refused)
             return Reply(status, body, headers)
-        except GONE:
+        except (*LOST, *BUSY):
             status, headers, body = problem(Unavailable(part="database"))
             return Reply(status, body, headers)
         except ChainFailure:
@@ -92,16 +106,15 @@ class Endpoint:
 
     async def _answer(self, call: Call) -> Reply:
         self.limit.count(call.client)
-        caller = None if self.route.who is Who.ANYONE else await self._caller(call)
-        given = self._given(call, caller)
-        for left in reversed(range(TRIES)):
+        tries = TRIES
+        while True:
             try:
-                return await self._run(call, caller, given)
-            except COLLIDED:
-                # The operation is a function of its input and its transaction was rolled back: it may run again.
-                if not left:
+                caller = None if self.route.who is Who.ANYONE else await self._caller(call)
+                return await self._run(call, caller, self._given(call, caller))
+            except UNDONE:
+                tries -= 1
+                if not tries or self.signature.door is Database:
                     raise
-        raise AssertionError("unreachable")
 
     async def _caller(self, call: Call) -> Caller:
         token = call.token
@@ -118,9 +131,7 @@ class Endpoint:
 
     def _given(self, call: Call, caller: Caller | None) -> dict[str, Any]:
         """Every field of the input, by name, not checked yet."""
-        given: dict[str, Any] = (
-            call.json_object() if self.route.has_body else dict(call.query_values())
-        )
+        given: dict[str, Any] = call.json_object() if self.route.has_body else dict(call.query_values())
         for name in self.given_elsewhere:
             if name in given:
                 raise Malformed(field=name, reason="is not a field of this call")
@@ -144,21 +155,29 @@ class Endpoint:
     async def _run(self, call: Call, caller: Caller | None, given: dict[str, Any]) -> Reply:
         ask = self._ask(given)
         door = self.signature.door
+        key = self._key(call) if door is Write else None
+        known_before = await self._before(ask)
         if door is Read:
             async with self.database.read() as db:
-                return await self._operate(db, ask)
+                return await self._operate(db, ask, known_before)
         if door is Write:
-            key = self._key(call)
             async with self.database.write() as db:
                 if key is None or caller is None:
-                    return await self._operate(db, ask)
+                    return await self._operate(db, ask, known_before)
                 asked = idempotency.input_hash(f"{self.route.method} {self.url}", given)
                 if (known := await idempotency.earlier(db, caller.wallet, key, asked)) is not None:
                     return known
-                answer = await self._operate(db, ask)
+                answer = await self._operate(db, ask, known_before)
                 await idempotency.keep(db, caller.wallet, key, answer)
                 return answer
-        return await self._operate(self.database if door is Database else None, ask)
+        return await self._operate(self.database if door is Database else None, ask, known_before)
+
+    async def _before(self, ask: Ask | None) -> dict[str, object]:
+        """What the operation must know first, by the name of its parameter; asked while no connection is held."""
+        if self.route.before is None:
+            return {}
+        found = await self.route.before(self.database, ask, **self.resources_before)
+        return dict.fromkeys(self.found_before, found)
 
     def _key(self, call: Call) -> str | None:
         key = call.header(b"idempotency-key")
@@ -168,9 +187,9 @@ class Endpoint:
             raise Malformed(field="Idempotency-Key", reason="must have 1 to 255 characters")
         return key
 
-    async def _operate(self, door: Read | Database | None, ask: Ask | None) -> Reply:
+    async def _operate(self, door: Read | Database | None, ask: Ask | None, known: dict[str, object]) -> Reply:
         first = [part for part in (door, ask) if part is not None]
-        answer = await self.route.operation(*first, **self.resources)
+        answer = await self.route.operation(*first, **self.resources, **known)
         if self.signature.passes_json:
             if answer is None:
                 raise NotFound

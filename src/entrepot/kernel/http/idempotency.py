@@ -36,7 +36,8 @@ class Kept(msgspec.Struct, frozen=True):
 
 def input_hash(route: str, given: dict[str, Any]) -> bytes:
     """SHA-256 of what is asked: the same command, whatever the order of its members."""
-    return hashlib.sha256(route.encode() + b"\0" + msgspec.json.encode(given, enc_hook=write_value, order="deterministic")).digest()
+    asked = msgspec.json.encode(given, enc_hook=write_value, order="deterministic")
+    return hashlib.sha256(route.encode() + b"\0" + asked).digest()
 
 
 async def earlier(db: Write, wallet: Wallet, key: str, asked: bytes) -> Reply | None:
@@ -61,5 +62,3 @@ async def keep(db: Write, wallet: Wallet, key: str, answer: Reply) -> None:
 async def purge_keys(db: Write) -> None:
     """Forgets keys of over seven days ago."""
     await db.run(PURGE)
-
-

@@ -1,6 +1,7 @@
 """The OpenAPI 3.1 document, made from the same routes and structs that answer: it cannot say anything else."""
 
 import inspect
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -64,8 +65,8 @@ def _operation(endpoint: Endpoint, by_struct: dict[Any, Any], components: dict[s
     told = inspect.getdoc(route.operation) or ""
     summary, _, more = told.partition("\n")
     described: dict[str, Any] = {
-        "operationId": f"{route.method.lower()}_{endpoint.url.removeprefix('/api/v1/')}".translate(
-            str.maketrans({"/": "_", "{": None, "}": None, "-": "_"})
+        "operationId": re.sub(r"\W+", "_", f"{route.method.lower()} {endpoint.url.removeprefix('/api/v1/')}").strip(
+            "_"
         ),
         "summary": summary.strip().rstrip("."),
         "description": f"Who may call: {route.who}. {more.strip()}".strip(),

@@ -97,6 +97,9 @@ class Route:
     """The Idempotency-Key header is required; it is honoured on every command of a signed-in caller."""
     headers: Callable[[Any, Settings], list[tuple[str, str]]] | None = None
     """Headers that the answer brings with it."""
+    before: Operation | None = None
+    """What must be known first and cannot be asked inside a transaction, such as a chain's word: a function of the
+    `Database` and the same input. The operation names its answer as a parameter, by type."""
 
     @property
     def path_names(self) -> tuple[str, ...]:

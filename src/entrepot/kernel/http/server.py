@@ -1,7 +1,7 @@
 """The ASGI application: Litestar for every route, and a lane of its own for the hot reads.
 
 A hot read (anyone may call it, PostgreSQL makes its JSON) is answered by the same endpoint before Litestar sees the
-request, because Litestar's share of such a request would be the largest: docs/decisions/0004-hot-reads.md.
+request, because Litestar's share of such a request would be the largest: docs/decisions/0001-http-layer.md.
 """
 
 import logging
@@ -11,6 +11,7 @@ from time import perf_counter
 from typing import Any
 
 from litestar import Litestar, Request, Response
+from litestar.enums import ScopeType
 from litestar.exceptions import HTTPException
 from litestar.exceptions import MethodNotAllowedException as LitestarMethod
 from litestar.handlers import HTTPRouteHandler
@@ -80,7 +81,7 @@ class HotLane:
                 self.below[head] = endpoint
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["method"] == "GET":
+        if scope["type"] == ScopeType.HTTP and scope["method"] == "GET":
             path = scope["path"]
             endpoint, given = self.exact.get(path), {}
             if endpoint is None:
@@ -184,5 +185,3 @@ def build(
         request_max_body_size=None,
     )
     return HotLane(app, endpoints, log, settings)
-
-

@@ -10,7 +10,7 @@ from entrepot.kernel.values import PublicKey
 from entrepot.kernel.wallet import Wallet
 
 
-class AskNonce(Ask):
+class AskNonce(Ask, frozen=True):
     """Who wants to sign in, and on which chain the wallet is (any chain for a plain account)."""
 
     wallet: Wallet
@@ -25,7 +25,7 @@ class Nonce(msgspec.Struct, frozen=True):
     expires_at: datetime
 
 
-class SignIn(Ask):
+class SignIn(Ask, frozen=True):
     """A signed EIP-4361 message."""
 
     message: Annotated[str, msgspec.Meta(min_length=1, max_length=4096)]
@@ -43,7 +43,7 @@ class Session(msgspec.Struct, frozen=True):
     expires_at: datetime
 
 
-class WhoAmI(Ask):
+class WhoAmI(Ask, frozen=True):
     """Nothing but the session."""
 
     by: Wallet
@@ -56,7 +56,7 @@ class Me(msgspec.Struct, frozen=True):
     is_operator: bool
 
 
-class SignOut(Ask):
+class SignOut(Ask, frozen=True):
     """The session that ends."""
 
     by: Wallet

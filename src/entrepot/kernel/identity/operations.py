@@ -48,9 +48,7 @@ async def give_nonce(db: Write, ask: AskNonce, settings: Settings) -> Nonce:
     return Nonce(message.nonce, message.text(), issued + NONCE_LIFETIME)
 
 
-async def sign_in(
-    database: Database, ask: SignIn, settings: Settings, chains: Chains, hooks: SignInHooks
-) -> Session:
+async def sign_in(database: Database, ask: SignIn, settings: Settings, chains: Chains, hooks: SignInHooks) -> Session:
     """Sign in with a signed message.
 
     The nonce is spent before anything else is looked at, in a transaction of its own, so that no message can be tried

@@ -4,8 +4,9 @@ import re
 
 from eth_account import Account
 from eth_account.messages import encode_defunct
-from eth_keys.exceptions import BadSignature, ValidationError
+from eth_keys.exceptions import BadSignature
 from eth_utils.crypto import keccak
+from eth_utils.exceptions import ValidationError
 
 from entrepot.kernel.chain.rpc import Rpc, RpcError
 from entrepot.kernel.wallet import Wallet, checksum

@@ -1,6 +1,6 @@
 """Migrations: one Alembic environment per app, all run in order under one advisory lock."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
@@ -72,7 +72,7 @@ def home(app: App) -> Path:
 
 
 @contextmanager
-def locked(connection: Connection) -> Iterable[None]:  # type: ignore[misc]
+def locked(connection: Connection) -> Iterator[None]:
     """One migration run at a time, on any machine; needs an address without a transaction pooler."""
     connection.execute(sa.text("SELECT pg_advisory_lock(:key)"), {"key": LOCK})
     connection.execute(sa.text(f"SET lock_timeout = '{LOCK_TIMEOUT}'"))

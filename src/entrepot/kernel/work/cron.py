@@ -1,6 +1,6 @@
 """Cron: every tick of a task is one row, so it runs once however many workers there are."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from croniter import croniter
 
@@ -20,6 +20,12 @@ PURGE = Query("DELETE FROM core.cron_ticks WHERE started_at < now() - interval '
 def next_tick(cron: str, after: datetime) -> datetime:
     """The first moment after `after` that the expression names; five fields, or six with the seconds last. UTC."""
     found: datetime = croniter(cron, after).get_next(datetime)
+    return found.astimezone(UTC)
+
+
+def last_tick(cron: str, at: datetime) -> datetime:
+    """The last moment up to and including `at` that the expression names. UTC."""
+    found: datetime = croniter(cron, at + timedelta(microseconds=1)).get_prev(datetime)
     return found.astimezone(UTC)
 
 

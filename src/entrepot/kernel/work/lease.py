@@ -4,10 +4,12 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
+from time import monotonic
 from uuid import UUID
 
-from entrepot.kernel.db.database import Database
+from entrepot.kernel.db.database import GONE, Database
 from entrepot.kernel.db.query import Query
+from entrepot.kernel.refusal import Unavailable
 from entrepot.kernel.values import new_id
 
 TAKE = Query("""
@@ -26,17 +28,29 @@ async def take(database: Database, name: str, owner: UUID, lifetime: timedelta) 
 
 @asynccontextmanager
 async def held(database: Database, name: str, lifetime: timedelta) -> AsyncIterator[None]:
-    """Waits for a lease, keeps it while the block runs, and cancels the block when it is lost."""
-    owner = new_id()
-    pause = lifetime.total_seconds() / 3
-    while not await take(database, name, owner, lifetime):
+    """Waits for a lease, keeps it while the block runs, and cancels the block when it is lost.
+
+    It is lost, too, when the database could not be asked for so long that another process may have taken it.
+    """
+    owner, pause = new_id(), lifetime.total_seconds() / 3
+    while True:
+        asked = monotonic()
+        if await take(database, name, owner, lifetime):
+            break
         await asyncio.sleep(pause)
     block = asyncio.current_task()
     assert block is not None
 
     async def prolong() -> None:
-        while await take(database, name, owner, lifetime):
-            await asyncio.sleep(pause)
+        ends = asked + lifetime.total_seconds()
+        while ends - monotonic() > pause / 2:
+            await asyncio.sleep(min(pause, ends - monotonic()) / 2)
+            again = monotonic()
+            with suppress(Unavailable, TimeoutError, *GONE):
+                async with asyncio.timeout(ends - again):
+                    if not await take(database, name, owner, lifetime):
+                        break
+                ends = again + lifetime.total_seconds()
         block.cancel(f"lost the lease {name}")
 
     prolonging = asyncio.create_task(prolong())

@@ -5,7 +5,7 @@ from alembic import context
 options = context.config.attributes
 
 
-def is_ours(_object: object, name: str | None, kind: str, _reflected: bool, _compared: object) -> bool:
+def is_ours(_object: object, name: str | None, kind: str, *_more: object) -> bool:
     """Whether autogenerate looks at it; the version table is Alembic's own."""
     return not (kind == "table" and name == "alembic_version")
 

@@ -1,0 +1,139 @@
+"""The events of P2PEscrow, as the contract emits them. Amounts are base units, deadlines are Unix seconds."""
+
+import json
+from functools import cache
+
+import msgspec
+
+from entrepot.kernel.chain.abi import Contract, Event
+from entrepot.kernel.chain.artifacts import Artifact
+
+
+class OrderCreated(Event, frozen=True):
+    """A buyer locked amount and fee."""
+
+    order_id: int
+    buyer: str
+    seller: str
+    token: str
+    amount: int
+    fee: int
+    product_hash: bytes
+    order_ref: bytes
+    seller_deadline: int
+
+
+class SellerConfirmed(Event, frozen=True):
+    """The seller confirmed delivery; from `release_deadline` on anyone may release."""
+
+    order_id: int
+    delivery_hash: bytes
+    release_deadline: int
+
+
+class OrderCompleted(Event, frozen=True):
+    """The seller was credited, by the buyer's word or by the timeout."""
+
+    order_id: int
+    automatic: bool
+    seller_payout: int
+    treasury_payout: int
+
+
+class OrderCancelled(Event, frozen=True):
+    """One party cancelled before delivery was confirmed; the buyer was credited with everything."""
+
+    order_id: int
+    by: str
+    refund: int
+
+
+class OrderExpired(Event, frozen=True):
+    """The seller did not confirm in time; the buyer was credited with everything."""
+
+    order_id: int
+    refund: int
+
+
+class DisputeOpened(Event, frozen=True):
+    """A party disputes; an arbitrator may be drawn once `draw_block` is past."""
+
+    order_id: int
+    by: str
+    draw_block: int
+    deadline: int
+
+
+class DrawPostponed(Event, frozen=True):
+    """Nobody could be drawn, or the seed is gone; the draw is set again."""
+
+    order_id: int
+    missed: str
+    draw_block: int
+
+
+class ArbitratorDrawn(Event, frozen=True):
+    """An arbitrator has until `deadline` to rule; from `default_deadline` on the default ruling may be called."""
+
+    order_id: int
+    arbitrator: str
+    deadline: int
+    default_deadline: int
+
+
+class EvidenceSubmitted(Event, frozen=True):
+    """A party points to encrypted evidence."""
+
+    order_id: int
+    by: str
+    cid: str
+
+
+class DisputeResolved(Event, frozen=True):
+    """A ruling, or the default one."""
+
+    order_id: int
+    arbitrator: str
+    favor_buyer: bool
+    automatic: bool
+    buyer_payout: int
+    seller_payout: int
+    arbitrator_payout: int
+    treasury_payout: int
+
+
+OF_ORDERS = (
+    OrderCreated,
+    SellerConfirmed,
+    OrderCompleted,
+    OrderCancelled,
+    OrderExpired,
+    DisputeOpened,
+    DrawPostponed,
+    ArbitratorDrawn,
+    EvidenceSubmitted,
+    DisputeResolved,
+)
+BY_NAME: dict[str, type[Event]] = {kind.__name__: kind for kind in OF_ORDERS}
+
+
+def as_json(event: Event) -> str:
+    """The fields as they are stored; bytes are hexadecimal, integers whole, however large."""
+    fields = {name: getattr(event, name) for name in event.__struct_fields__}
+    return json.dumps(fields, default=lambda raw: "0x" + raw.hex())
+
+
+def from_json(name: str, stored: str) -> Event:
+    """A stored event of an order."""
+    kind = BY_NAME[name]
+    fields = json.loads(stored)
+    for field in msgspec.structs.fields(kind):
+        if field.type is bytes:
+            fields[field.name] = bytes.fromhex(fields[field.name][2:])
+    return kind(**fields)
+
+
+@cache
+def contract() -> Contract:
+    """P2PEscrow by its built ABI; fails where the events above differ from it."""
+    return Contract(Artifact.load("P2PEscrow").abi, OF_ORDERS)

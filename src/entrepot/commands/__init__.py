@@ -1,0 +1,1 @@
+"""The commands of `entrepot`, a file for each, and what they share."""

@@ -1,0 +1,125 @@
+"""`entrepot chain`: puts the contracts on a chain, and tells where they are and how far the mirrors have read."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from entrepot import console
+from entrepot.commands import here
+from entrepot.commands.standing import ChainStanding, standings
+from entrepot.console import Failed
+from entrepot.kernel.chain import deploy as deployment
+from entrepot.kernel.chain.account import SigningAccount, TransactionFailed
+from entrepot.kernel.chain.chains import Chains
+from entrepot.kernel.chain.deploy import CannotDeploy, Plan
+from entrepot.kernel.chain.rpc import ChainFailure
+from entrepot.kernel.db.database import Database
+from entrepot.kernel.settings import Settings
+from entrepot.kernel.wallet import ZERO, Wallet
+from entrepot.main import find_apps
+
+KEY_VARIABLE = "ENTREPOT_DEPLOYER_KEY"
+group = typer.Typer(no_args_is_help=True, help="The contracts on the chains: deploy, status.")
+
+
+def read_wallet(text: str) -> Wallet:
+    """An address as an option gives it."""
+    try:
+        return Wallet.parse(text)
+    except ValueError as wrong:
+        raise typer.BadParameter(f"{text}: {wrong}") from None
+
+
+def read_tokens(given: Sequence[str]) -> dict[str, str]:
+    """Addresses by symbol, from SYMBOL=0x..."""
+    found: dict[str, str] = {}
+    for each in given:
+        symbol, sign, address = each.partition("=")
+        if not sign or not symbol:
+            raise typer.BadParameter(f"{each!r} should be like USDT=0x...")
+        found[symbol.upper()] = read_wallet(address)
+    return found
+
+
+def read_key(file: Path | None) -> str:
+    """The deployer's key, from a file or the environment; never an argument, which others on the machine can read."""
+    key = os.environ.get(KEY_VARIABLE, "") if file is None else file.read_text()
+    if not key.strip():
+        raise typer.BadParameter(f"give the deployer's key with --key-file, or in {KEY_VARIABLE}")
+    return key
+
+
+@group.command()
+def deploy(
+    chain: Annotated[str, typer.Option(help="The chain, by its name in ENTREPOT_CHAINS.")],
+    token: Annotated[list[str] | None, typer.Option(help="What buyers may pay with: SYMBOL=0x...; repeatable.")] = None,
+    treasury: Annotated[str, typer.Option(help="Who receives the platform fee; the deployer if not given.")] = "",
+    pool: Annotated[str, typer.Option(help="The arbitrators' pool; none if not given.")] = ZERO,
+    fee_bps: Annotated[int, typer.Option(min=0, max=1000, help="Platform fee in hundredths of a percent.")] = 200,
+    key_file: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help=f"Holds the deployer's key; or {KEY_VARIABLE}.")
+    ] = None,
+    *,
+    test_tokens: Annotated[bool, typer.Option("--test-tokens", help="Deploy tokens that anyone may mint.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Deploy although it is there already.")] = False,
+) -> None:
+    """Deploy the escrow contract and allow its tokens.
+
+    Exit status: 0 deployed, 1 refused or failed, 2 bad usage.
+    """
+    tokens, key = read_tokens(token or ()), read_key(key_file)
+    plan = Plan(read_wallet(treasury) if treasury else "", tokens, fee_bps, read_wallet(pool), test_tokens, again)
+    with here.database() as settings:
+        here.run(carry_out(settings, chain, key, plan))
+
+
+async def carry_out(settings: Settings, name: str, key: str, plan: Plan) -> None:
+    """Deploys and shows every step."""
+    settings.chain(name)
+    await here.require_current(settings.database_url, find_apps(settings.apps))
+    try:
+        async with Chains(settings.chains) as chains, Database(settings.database_url, settings) as database:
+            chain = chains.named(name)
+            account = SigningAccount.from_key(key, chain.rpc, chain.id)
+            console.line(f"Deploying to [name]{name}[/] (chain {chain.id}) as {account.address}")
+            async for step in deployment.deploy(chain, account, database, plan.paid_to(account.address)):
+                at = f" at {step.contract.address}" if step.contract else ""
+                console.mark("good", f"{step.what}{at}", step.receipt.tx_hash)
+    except (CannotDeploy, TransactionFailed, ChainFailure, ValueError) as failed:
+        raise Failed(str(failed)) from None
+
+
+@group.command()
+def status(*, json: Annotated[bool, typer.Option("--json", help="Answer JSON.")] = False) -> None:
+    """Tell for every chain whether it answers, what is deployed there, and how far it is mirrored.
+
+    Exit status: 0 all is well, 1 something is not, 2 a setting cannot be used.
+    """
+    with here.database() as settings:
+        found = here.run(standings(settings, find_apps(settings.apps)))
+    if json:
+        console.as_json([each.as_json() for each in found])
+    else:
+        show(found)
+    raise typer.Exit(0 if found and all(each.is_well for each in found) else 1)
+
+
+def show(found: Sequence[ChainStanding]) -> None:
+    """As text."""
+    if not found:
+        console.mark("bad", "no chain is configured", "set ENTREPOT_CHAINS, or run entrepot up")
+    for chain in found:
+        console.mark("good" if chain.is_well else "bad", f"[name]{chain.name}[/]", f"chain {chain.chain_id}")
+        for endpoint in chain.endpoints:
+            console.line(f"  {endpoint.name}  {endpoint.told}")
+        rows = [
+            (each.name, each.address, "has code" if each.has_code else "NO CODE", str(each.block), each.lag_told)
+            for each in chain.contracts
+        ]
+        if rows:
+            console.table(("  contract", "address", "", "since block", "mirror"), [(f"  {r[0]}", *r[1:]) for r in rows])
+        else:
+            console.line(f"  nothing is deployed; entrepot chain deploy --chain {chain.name}")

@@ -1,0 +1,149 @@
+"""What every command finds here: the settings, the database behind them, and the market that runs on this machine."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+import asyncpg
+import msgspec
+
+from entrepot.console import Failed
+from entrepot.dev import postgres
+from entrepot.dev.process import is_alive
+from entrepot.kernel import settings as configuration
+from entrepot.kernel.app import App
+from entrepot.kernel.settings import ChainSettings, Settings, variable
+from entrepot.kernel.upkeep import migrate
+
+T = TypeVar("T")
+TO_CHILDREN = ("home", "database_url", "database_owner_url", "host", "port", "public_url", "server_role")
+
+
+class Running(msgspec.Struct, frozen=True):
+    """What `entrepot up` notes of itself, so that other commands find the same chain."""
+
+    pid: int
+    url: str
+    chains: tuple[ChainSettings, ...]
+
+
+def running(home: Path) -> Running | None:
+    """The market that runs on this machine with this home, if there is one."""
+    try:
+        noted = msgspec.json.decode((home / "running.json").read_bytes(), type=Running)
+    except (OSError, msgspec.MsgspecError):
+        return None
+    return noted if is_alive(noted.pid) else None
+
+
+@contextmanager
+def noted(home: Path, note: Running) -> Iterator[None]:
+    """Notes it for the block."""
+    file = home / "running.json"
+    file.write_bytes(msgspec.json.encode(note))
+    try:
+        yield
+    finally:
+        file.unlink(missing_ok=True)
+
+
+def settings(**more: Any) -> Settings:
+    """From the environment; without chains in it, those of the market that runs here."""
+    found = configuration.load(**more)
+    here = None if found.chains else running(found.home)
+    return found if here is None else msgspec.structs.replace(found, chains=here.chains)
+
+
+def environment(given: Settings) -> Mapping[str, str]:
+    """The variables that give a child process these settings; what they do not name, it inherits."""
+    plain = {variable(name): str(getattr(given, name)) for name in TO_CHILDREN}
+    paces = ("reads_per_minute", "writes_per_minute", "sign_ins_per_minute")
+    plain.update({variable(name): str(getattr(given, name)) for name in paces})
+    return {**plain, variable("chains"): msgspec.json.encode(given.chains).decode()}
+
+
+def owner_url(given: Settings) -> str:
+    """The address that migrations use."""
+    return given.database_owner_url or given.database_url
+
+
+@contextmanager
+def database() -> Iterator[Settings]:
+    """The settings, with a database that runs: the one that they name, or the embedded one."""
+    with postgres.embedded(settings()) as found:
+        yield found
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Runs a command's work; what keeps a database from answering becomes a sentence."""
+    try:
+        return asyncio.run(work)
+    except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError) as error:
+        raise Failed(f"the database refuses us: {error}", "entrepot migrate up") from None
+    except (asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError, OSError) as error:
+        raise Failed(f"the database does not answer: {error}", "entrepot doctor") from None
+
+
+async def until_stopped(work: Coroutine[Any, Any, T]) -> T | None:
+    """The work's result, or None when Ctrl-C or SIGTERM came first; the work is then cancelled and ends cleanly."""
+    task = asyncio.ensure_future(work)
+    loop = asyncio.get_running_loop()
+    stopped = False
+
+    def stop() -> None:
+        nonlocal stopped
+        if not stopped:
+            stopped = True
+            task.cancel()
+
+    for each in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(each, stop)
+    try:
+        return await task
+    except asyncio.CancelledError:
+        if not stopped:
+            raise
+        return None
+
+
+async def behind(url: str, apps: Sequence[App]) -> list[migrate.Standing]:
+    """The schemas that are not this release's."""
+    return [each for each in await migrate.status(url, apps) if not each.is_current]
+
+
+async def require_current(url: str, apps: Sequence[App]) -> None:
+    """Raises `Failed` where the database is not this release's."""
+    if late := await behind(url, apps):
+        names = ", ".join(each.app for each in late)
+        raise Failed(f"the database is behind this release: {names}", "entrepot migrate up")
+
+
+@asynccontextmanager
+async def nothing() -> AsyncIterator[None]:
+    """A block around nothing."""
+    yield
+
+
+def set_environment(given: Settings) -> None:
+    """For the server's worker processes, which read their settings from it."""
+    os.environ.update(environment(given))
+
+
+async def answers(url: str, path: str = "/api/v1/openapi.json") -> bool:
+    """Whether a server of ours answers there."""
+    host, _, port = url.removeprefix("http://").rstrip("/").partition(":")
+    try:
+        async with asyncio.timeout(2):
+            reader, writer = await asyncio.open_connection(host, int(port or 80))
+            writer.write(f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+            status = await reader.readline()
+            writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
+    except (OSError, TimeoutError):
+        return False
+    return b" 200 " in status

@@ -1,0 +1,38 @@
+"""`entrepot worker`: tasks at their times and services all the time."""
+
+import asyncio
+import logging
+import sys
+
+import uvloop
+
+from entrepot.commands import here
+from entrepot.console import Failed
+from entrepot.kernel.settings import Settings
+from entrepot.kernel.work.runner import BadWork, Worker
+from entrepot.main import House
+
+FORM = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+
+def worker() -> None:
+    """Run tasks and services until Ctrl-C or SIGTERM; start as many on as many machines as you like.
+
+    Every tick of a task runs once, and every service on one worker at a time, however many there are. Exit status: 0
+    stopped as asked, 1 the database is behind this release, 2 a setting cannot be used.
+    """
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=FORM)
+    with here.database() as settings:
+        asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+        here.run(here.until_stopped(work(settings)))
+
+
+async def work(settings: Settings) -> None:
+    """Works until it is cancelled."""
+    async with House(settings) as house:
+        await here.require_current(settings.database_url, house.apps)
+        try:
+            made = Worker(house)
+        except BadWork as bad:
+            raise Failed(str(bad)) from None
+        await made.run()
