@@ -1,9 +1,10 @@
 """What every test may ask for: a database of its own, and the house served over real HTTP."""
 
 import asyncio
+import base64
 import socket
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import asyncpg
 import pytest
 from granian.constants import Interfaces
 from granian.server.embed import Server
+from litestar.types import ASGIApp
 
 from entrepot.dev import postgres
 from entrepot.kernel.settings import Settings
@@ -86,10 +88,10 @@ def free_port() -> int:
 
 
 @asynccontextmanager
-async def served(settings: Settings) -> AsyncIterator[str]:
-    """The house behind a real granian on a free port; yields its address."""
+async def listening(application: ASGIApp) -> AsyncIterator[str]:
+    """An application behind a real granian on a free port; yields its address."""
     port = free_port()
-    server = Server(web(settings), port=port, interface=Interfaces.ASGI, log_enabled=False)
+    server = Server(application, port=port, interface=Interfaces.ASGI, log_enabled=False)
     task = asyncio.create_task(server.serve())
     url = f"http://127.0.0.1:{port}"
     try:
@@ -110,11 +112,17 @@ async def served(settings: Settings) -> AsyncIterator[str]:
         await asyncio.wait_for(task, 10)
 
 
+def served(settings: Settings) -> AbstractAsyncContextManager[str]:
+    """The house behind a real granian on a free port; yields its address."""
+    return listening(web(settings))
+
+
 def settings_for(database: TestDatabase, **more: Any) -> Settings:
     """Settings for a test: generous limits, a small pool."""
     given: dict[str, Any] = {
         "database_url": database.url,
         "database_owner_url": database.owner_url,
+        "vault_keys": {"test": base64.b64encode(bytes(32)).decode()},
         "pool_size": 4,
         "reads_per_minute": 100_000,
         "writes_per_minute": 100_000,

@@ -1,4 +1,4 @@
-"""The command line: the kernel's commands and each app's own, one way of failing, and exit codes that mean something."""
+"""The command line: the kernel's commands and each app's own, and exit codes that mean something."""
 
 import sys
 from collections.abc import Sequence

@@ -74,17 +74,15 @@ def step(doing: str, done: str) -> Iterator[Step]:
 
 
 @contextmanager
-def bar(doing: str, total: int) -> Iterator[Bar]:
-    """A progress bar on a terminal; elsewhere two lines, at the beginning and at the end."""
+def bar(doing: str, total: int, done: str) -> Iterator[Bar]:
+    """A progress bar on a terminal while it lasts, then one line with the seconds that it took."""
     began = monotonic()
     columns = (TextColumn("  {task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     progress = Progress(*columns, console=OUT, transient=True, disable=not OUT.is_terminal)
-    if not OUT.is_terminal:
-        line(f"{doing} ({total})")
     with progress:
         made = Bar(progress, progress.add_task(doing, total=total))
         yield made
-    mark("good", f"{doing}: {made.count}", f"{monotonic() - began:.1f} s")
+    mark("good", done, f"{monotonic() - began:.1f} s")
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -109,6 +107,7 @@ def panel(title: str, rows: Sequence[tuple[str, str]]) -> None:
     grid = Table.grid(padding=(0, 2))
     for name, value in rows:
         grid.add_row(f"[dim]{name}[/]", value)
+    grid.columns[1].overflow = "fold"
     OUT.print(Panel(grid, title=f"[name]{title}[/]", title_align="left", border_style="dim", expand=False))
 
 

@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from eth_account import Account
+from eth_account.signers.local import LocalAccount
 
 from entrepot import console
 from entrepot.commands import here
 from entrepot.commands.standing import ChainStanding, standings
 from entrepot.console import Failed
 from entrepot.kernel.chain import deploy as deployment
+from entrepot.kernel.chain import keys
 from entrepot.kernel.chain.account import SigningAccount, TransactionFailed
 from entrepot.kernel.chain.chains import Chains
 from entrepot.kernel.chain.deploy import CannotDeploy, Plan
@@ -19,10 +22,11 @@ from entrepot.kernel.chain.rpc import ChainFailure
 from entrepot.kernel.db.database import Database
 from entrepot.kernel.settings import Settings
 from entrepot.kernel.wallet import ZERO, Wallet
-from entrepot.main import find_apps
+from entrepot.main import House, find_apps
 
+KEEPER = "keeper"  # the name of its sealed key
 KEY_VARIABLE = "ENTREPOT_DEPLOYER_KEY"
-group = typer.Typer(no_args_is_help=True, help="The contracts on the chains: deploy, status.")
+group = typer.Typer(no_args_is_help=True, help="The contracts on the chains: deploy, keeper, status.")
 
 
 def read_wallet(text: str) -> Wallet:
@@ -73,7 +77,7 @@ def deploy(
     tokens, key = read_tokens(token or ()), read_key(key_file)
     plan = Plan(read_wallet(treasury) if treasury else "", tokens, fee_bps, read_wallet(pool), test_tokens, again)
     with here.database() as settings:
-        here.run(carry_out(settings, chain, key, plan))
+        here.run(carry_out(settings, chain, key, plan), settings.database_url)
 
 
 async def carry_out(settings: Settings, name: str, key: str, plan: Plan) -> None:
@@ -93,13 +97,52 @@ async def carry_out(settings: Settings, name: str, key: str, plan: Plan) -> None
 
 
 @group.command()
+def keeper(
+    key_file: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="Holds a key to use; a new one is made if not.")
+    ] = None,
+) -> None:
+    """Tell the keeper's address, and make its key where there is none; it pays the gas for ending what is overdue.
+
+    The key is sealed in the database. Exit status: 0 done, 1 the database does not answer, 2 bad usage.
+    """
+    given = None if key_file is None else read_account(key_file)
+    with here.database() as settings:
+        address, is_new = here.run(keep_keeper(settings, given), settings.database_url)
+    console.mark("good", f"the keeper is {address}", "new; send it gas on every chain" if is_new else "")
+
+
+def read_account(file: Path) -> LocalAccount:
+    """The account whose key the file holds."""
+    try:
+        account: LocalAccount = Account.from_key(file.read_text().strip())
+    except Exception:  # noqa: BLE001 - what eth-keys says may hold the key
+        raise typer.BadParameter(f"{file} does not hold a private key") from None
+    return account
+
+
+async def keep_keeper(settings: Settings, given: LocalAccount | None = None) -> tuple[str, bool]:
+    """The keeper's address, and whether its key is new."""
+    await here.require_current(settings.database_url, find_apps(settings.apps))
+    async with House(settings) as house:
+        async with house.database.read() as db:
+            known = await keys.find_key(db, house.vault, KEEPER)
+        if known is not None and given is None:
+            return known.address, False
+        account = given or Account.create()
+        async with house.database.write() as db:
+            await keys.keep_key(db, house.vault, KEEPER, account)
+        return account.address, True
+
+
+@group.command()
 def status(*, json: Annotated[bool, typer.Option("--json", help="Answer JSON.")] = False) -> None:
     """Tell for every chain whether it answers, what is deployed there, and how far it is mirrored.
 
     Exit status: 0 all is well, 1 something is not, 2 a setting cannot be used.
     """
     with here.database() as settings:
-        found = here.run(standings(settings, find_apps(settings.apps)))
+        found = here.run(standings(settings, find_apps(settings.apps)), settings.database_url)
     if json:
         console.as_json([each.as_json() for each in found])
     else:

@@ -3,8 +3,9 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+import socket
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -78,14 +79,30 @@ def database() -> Iterator[Settings]:
         yield found
 
 
-def run(work: Coroutine[Any, Any, T]) -> T:
-    """Runs a command's work; what keeps a database from answering becomes a sentence."""
+def run(work: Coroutine[Any, Any, T], database_url: str = "") -> T:
+    """Runs a command's work, after a look whether the database that it needs is there."""
+
+    async def whole() -> T:
+        try:
+            if database_url:
+                await require_database(database_url)
+        except Failed:
+            work.close()
+            raise
+        return await work
+
+    return asyncio.run(whole())
+
+
+async def require_database(url: str) -> None:
+    """Raises `Failed` where the database does not let us in."""
     try:
-        return asyncio.run(work)
+        connection = await asyncpg.connect(url, timeout=10)
     except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError) as error:
-        raise Failed(f"the database refuses us: {error}", "entrepot migrate up") from None
-    except (asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError, OSError) as error:
-        raise Failed(f"the database does not answer: {error}", "entrepot doctor") from None
+        raise Failed(f"the database does not let us in: {error}", "entrepot migrate up") from None
+    except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise Failed(f"the database does not answer: {error or type(error).__name__}", "entrepot doctor") from None
+    await connection.close()
 
 
 async def until_stopped(work: Coroutine[Any, Any, T]) -> T | None:
@@ -122,12 +139,6 @@ async def require_current(url: str, apps: Sequence[App]) -> None:
         raise Failed(f"the database is behind this release: {names}", "entrepot migrate up")
 
 
-@asynccontextmanager
-async def nothing() -> AsyncIterator[None]:
-    """A block around nothing."""
-    yield
-
-
 def set_environment(given: Settings) -> None:
     """For the server's worker processes, which read their settings from it."""
     os.environ.update(environment(given))
@@ -147,3 +158,11 @@ async def answers(url: str, path: str = "/api/v1/openapi.json") -> bool:
     except (OSError, TimeoutError):
         return False
     return b" 200 " in status
+
+
+def free_port(host: str) -> int:
+    """A port that is free at this moment."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.bind((host, 0))
+        port: int = probe.getsockname()[1]
+        return port

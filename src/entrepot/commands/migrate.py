@@ -28,7 +28,8 @@ def named(apps: tuple[App, ...], name: str) -> App:
 async def bring_up(settings: Settings) -> None:
     """Every app's schema to this release, with a bar."""
     apps = find_apps(settings.apps)
-    with console.bar("Migrating", len(apps)) as bar:
+    done = f"schemas of {', '.join(app.name for app in apps)} are this release's"
+    with console.bar("Migrating", len(apps), done) as bar:
         await migrate.up(here.owner_url(settings), apps, settings.server_role, lambda _app: bar.advance())
 
 
@@ -39,7 +40,7 @@ def up() -> None:
     Exit status: 0 done or nothing to do, 1 the database does not answer, 2 a setting cannot be used.
     """
     with here.database() as settings:
-        here.run(bring_up(settings))
+        here.run(bring_up(settings), here.owner_url(settings))
 
 
 @group.command()
@@ -57,7 +58,7 @@ def down(
         app = named(find_apps(settings.apps), name)
         if not yes and not typer.confirm(f"Take back {name}'s schema to {to}? What it holds is lost"):
             raise Failed("nothing was changed")
-        here.run(migrate.down(here.owner_url(settings), app, to))
+        here.run(migrate.down(here.owner_url(settings), app, to), here.owner_url(settings))
         console.mark("good", f"{name} taken back to {to}")
 
 
@@ -68,7 +69,8 @@ def status(*, json: Json = False) -> None:
     Exit status: 0 all are this release's, 1 some are not, 2 a setting cannot be used.
     """
     with here.database() as settings:
-        found = here.run(migrate.status(here.owner_url(settings), find_apps(settings.apps)))
+        url = here.owner_url(settings)
+        found = here.run(migrate.status(url, find_apps(settings.apps)), url)
     if json:
         told = [{"app": s.app, "has": s.has, "head": s.head, "is_current": s.is_current} for s in found]
         console.as_json(told)
@@ -86,5 +88,5 @@ def new(name: Name, message: Annotated[str, typer.Argument(help="What changes, i
     """
     with here.database() as settings:
         app = named(find_apps(settings.apps), name)
-        made = here.run(migrate.new(here.owner_url(settings), app, message))
+        made = here.run(migrate.new(here.owner_url(settings), app, message), here.owner_url(settings))
     console.mark("good", f"wrote {made}")

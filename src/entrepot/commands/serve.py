@@ -3,9 +3,9 @@
 import logging
 import sys
 
-from granian import Granian
 from granian.constants import Interfaces, Loops
 from granian.log import LogLevels
+from granian.server import Server
 
 from entrepot.commands import here
 from entrepot.kernel.settings import Settings
@@ -21,14 +21,16 @@ def serve() -> None:
     asked, 1 the database is behind this release or the server failed, 2 a setting cannot be used.
     """
     with here.database() as settings:
-        here.run(here.require_current(settings.database_url, find_apps(settings.apps)))
+        apps, url = find_apps(settings.apps), settings.database_url
+        here.run(here.require_current(url, apps), url)
         here.set_environment(settings)
-        _granian(settings).serve()
+        listen(settings)
 
 
-def _granian(settings: Settings) -> Granian:  # type: ignore[type-arg,valid-type]
+def listen(settings: Settings) -> None:
+    """Serves until it is told to stop."""
     logging.basicConfig(stream=sys.stderr, level=logging.INFO)
-    return Granian(  # type: ignore[no-any-return,operator]
+    server = Server(
         "entrepot.main:web",
         address=settings.host,
         port=settings.port,
@@ -40,3 +42,4 @@ def _granian(settings: Settings) -> Granian:  # type: ignore[type-arg,valid-type
         workers_kill_timeout=STOP_AFTER,
         respawn_failed_workers=True,
     )
+    server.serve()

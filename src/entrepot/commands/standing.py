@@ -14,6 +14,7 @@ from entrepot.kernel.chain.rpc import ChainFailure, Rpc
 from entrepot.kernel.db.database import Database
 from entrepot.kernel.db.query import Query
 from entrepot.kernel.settings import ChainSettings, Settings
+from entrepot.kernel.values import write_value
 
 CURSOR = "event_sync_cursor"
 LAGS = 50  # blocks that a mirror may be behind before it is called late
@@ -79,7 +80,7 @@ class ChainStanding(msgspec.Struct, frozen=True):
 
     def as_json(self) -> dict[str, Any]:
         """For a script."""
-        return {**msgspec.to_builtins(self), "head": self.head, "is_well": self.is_well}
+        return {**msgspec.to_builtins(self, enc_hook=write_value), "head": self.head, "is_well": self.is_well}
 
 
 async def standings(settings: Settings, apps: Sequence[App]) -> list[ChainStanding]:

@@ -22,9 +22,10 @@ def worker() -> None:
     stopped as asked, 1 the database is behind this release, 2 a setting cannot be used.
     """
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=FORM)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     with here.database() as settings:
         asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
-        here.run(here.until_stopped(work(settings)))
+        here.run(here.until_stopped(work(settings)), settings.database_url)
 
 
 async def work(settings: Settings) -> None:

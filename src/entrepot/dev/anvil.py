@@ -24,11 +24,11 @@ KEY = re.compile(r"\(\d+\) (0x[0-9a-fA-F]{64})\b")
 PATIENCE = 20.0  # seconds for anvil to answer
 
 
-class AnvilMissing(RuntimeError):  # noqa: N818
+class AnvilMissing(RuntimeError):
     """There is no anvil on this machine; `npm ci` in the project's folder brings it."""
 
 
-class AnvilFailed(RuntimeError):  # noqa: N818
+class AnvilFailed(RuntimeError):
     """Anvil did not start; the message holds its last words."""
 
 

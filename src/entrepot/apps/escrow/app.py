@@ -3,6 +3,8 @@
 from datetime import timedelta
 
 from entrepot.apps.escrow.model import ORDER, PRODUCT
+from entrepot.apps.escrow.operations.profiles import on_sign_in
+from entrepot.apps.escrow.routes import ROUTES
 from entrepot.apps.escrow.tables import METADATA
 from entrepot.apps.escrow.tasks import SERVICES, TASKS
 from entrepot.kernel.app import App, Expire, Keep
@@ -12,6 +14,8 @@ ENDED = "('completed', 'resolved_buyer', 'resolved_seller', 'cancelled', 'expire
 APP = App(
     name="escrow",
     tables=METADATA,
+    routes=ROUTES,
+    on_sign_in=on_sign_in,
     tasks=TASKS,
     services=SERVICES,
     contracts=("P2PEscrow",),

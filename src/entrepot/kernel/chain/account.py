@@ -2,7 +2,7 @@
 
 import asyncio
 from time import monotonic
-from typing import Self
+from typing import Any, Self
 
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
@@ -41,19 +41,18 @@ class SigningAccount:
         except RpcError as refused:
             raise TransactionFailed(f"the chain refuses this: {refused}") from None
         fees = await self.rpc.fees()
-        signed = self.key.sign_transaction(
-            {
-                "type": 2,
-                "chainId": self.chain_id,
-                "nonce": await self.rpc.nonce(self.address),
-                "gas": gas,
-                "maxFeePerGas": fees.most,
-                "maxPriorityFeePerGas": fees.priority,
-                "to": to or "",
-                "value": value,
-                "data": data,
-            }
-        )
+        deal: dict[str, Any] = {
+            "type": 2,
+            "chainId": self.chain_id,
+            "nonce": await self.rpc.nonce(self.address),
+            "gas": gas,
+            "maxFeePerGas": fees.most,
+            "maxPriorityFeePerGas": fees.priority,
+            "to": to or b"",
+            "value": value,
+            "data": data,
+        }
+        signed = self.key.sign_transaction(deal)
         tx_hash = await self.rpc.send_raw(bytes(signed.raw_transaction))
         return await self._settled(tx_hash, patience)
 

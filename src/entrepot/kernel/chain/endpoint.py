@@ -11,6 +11,8 @@ import msgspec
 from eth_abi.abi import decode
 from eth_abi.exceptions import DecodingError
 
+from entrepot.kernel.values import ENCODER
+
 RATE_LIMITED = re.compile(
     r"rate.?limit|too many requests|request(s|( (rate|count|limit)))? (per second )?exceeded|requests? per second"
     r"|compute units per second|exceeded (its|your) .*(capacity|throughput|quota)|no backend is currently healthy",
@@ -21,7 +23,7 @@ RATE_CODES = frozenset({429, -32029, -32097})
 PANICS = {0x01: "assertion failed", 0x11: "arithmetic overflow", 0x12: "division by zero", 0x32: "index out of range"}
 
 
-class ChainFailure(Exception):  # noqa: N818
+class ChainFailure(Exception):
     """Whatever can go wrong between us and the chain."""
 
 
@@ -120,7 +122,7 @@ class Endpoint:
         return results
 
     async def _exchange(self, session: aiohttp.ClientSession, requests: Sequence[Request]) -> list[msgspec.Raw]:
-        body = msgspec.json.encode(requests if len(requests) > 1 else requests[0])
+        body = ENCODER.encode(requests if len(requests) > 1 else requests[0])
         try:
             async with session.post(self._url, data=body, allow_redirects=False) as response:
                 status, headers, content = response.status, response.headers, await response.read()

@@ -129,8 +129,8 @@ class Database:
             process = connection.get_server_pid()
             try:
                 yield connection
-            except asyncpg.InterfaceError as error:
-                if not _has_ended(connection):
+            except (asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
+                if not _is_why(connection, error):
                     raise
                 raise asyncpg.ConnectionDoesNotExistError(str(error)) from error
             finally:
@@ -176,11 +176,21 @@ def _has_ended(connection: PoolConnectionProxy) -> bool:
         return True
 
 
+def _is_why(connection: PoolConnectionProxy, error: Exception) -> bool:
+    """Whether the error only means that the connection was lost, which is ended then.
+
+    A server's last word that came while nothing was asked leaves asyncpg in a state that is neither idle nor closed.
+    """
+    if type(error) is asyncpg.InternalClientError and not _has_ended(connection):
+        connection.terminate()
+    return _has_ended(connection)
+
+
 async def _answers(connection: PoolConnectionProxy) -> bool:
     """Whether there still is a server at the other end; where not, the connection is ended."""
     try:
-        await connection.execute("", timeout=PING_PATIENCE)
-    except (*GONE, asyncpg.InterfaceError):
+        await connection.execute("SELECT 1", timeout=PING_PATIENCE)
+    except (*GONE, asyncpg.InterfaceError, asyncpg.InternalClientError):
         if not _has_ended(connection):
             connection.terminate()
         return False

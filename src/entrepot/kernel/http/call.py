@@ -1,5 +1,6 @@
 """One HTTP request and its reply, free of any framework."""
 
+import re
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
 
@@ -9,6 +10,26 @@ from entrepot.kernel.refusal import Malformed
 from entrepot.kernel.values import ENCODER
 
 JSON = ("content-type", "application/json")
+MOST_PARAMETERS = 50
+MOST_DEPTH = 64
+BRACKETS = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)  # strings are passed over
+DEEPER = {b"[": 1, b"{": 1, b"]": -1, b"}": -1}
+
+
+def is_deep(document: bytes) -> bool:
+    """Whether JSON is nested deeper than anything we take.
+
+    msgspec leaves that to the interpreter's recursion limit, which py_ecc (below eth-account) sets to 100,000 for the
+    whole process: the C stack is at its end long before, and the process with it (msgspec issue 1033).
+    """
+    if document.count(b"[") + document.count(b"{") <= MOST_DEPTH:
+        return False
+    depth = 0
+    for found in BRACKETS.finditer(document):
+        depth += DEEPER.get(found[0], 0)
+        if depth > MOST_DEPTH:
+            return True
+    return False
 
 
 @dataclass(slots=True)
@@ -47,7 +68,11 @@ class Call:
         if not self.query:
             return {}
         values: dict[str, str] = {}
-        for name, value in parse_qsl(self.query.decode("latin-1"), keep_blank_values=True, max_num_fields=50):
+        try:
+            pairs = parse_qsl(self.query.decode("latin-1"), keep_blank_values=True, max_num_fields=MOST_PARAMETERS)
+        except ValueError:
+            raise Malformed(field="query", reason=f"has more than {MOST_PARAMETERS} parameters") from None
+        for name, value in pairs:
             if name in values:
                 raise Malformed(field=name, reason="is given twice")
             values[name] = value
@@ -57,6 +82,8 @@ class Call:
         """The body as a JSON object; an absent body is an empty one. Raises `Malformed`."""
         if not self.body:
             return {}
+        if is_deep(self.body):
+            raise Malformed(field="body", reason=f"may be nested {MOST_DEPTH} deep at most")
         try:
             return msgspec.json.decode(self.body, type=dict[str, object])
         except (msgspec.DecodeError, UnicodeDecodeError) as error:

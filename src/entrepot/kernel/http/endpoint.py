@@ -26,6 +26,8 @@ from entrepot.kernel.wallet import Wallet
 SESSION = Query("SELECT wallet FROM core.sessions WHERE token_hash = :token_hash AND expires_at > now()")
 UNDONE = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, *LOST)
 """Nothing has happened, whatever the operation was: it may run again."""
+UNSTORABLE = (asyncpg.CharacterNotInRepertoireError, asyncpg.UntranslatableCharacterError)
+"""A text with NUL in it, which JSON and URLs can carry and PostgreSQL cannot."""
 BUSY = (asyncpg.LockNotAvailableError, asyncpg.QueryCanceledError)
 """The server role's timeouts."""
 TRIES = 3
@@ -110,7 +112,11 @@ class Endpoint:
         while True:
             try:
                 caller = None if self.route.who is Who.ANYONE else await self._caller(call)
-                return await self._run(call, caller, self._given(call, caller))
+                given = self._given(call, caller)
+                return await self._run(call, caller, given)
+            except UNSTORABLE as error:
+                field = next((name for name, value in given.items() if "\\x00" in repr(value)), "body")
+                raise Malformed(field=field, reason="holds a character that cannot be stored") from error
             except UNDONE:
                 tries -= 1
                 if not tries or self.signature.door is Database:

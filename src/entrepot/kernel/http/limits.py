@@ -15,6 +15,7 @@ class Limit:
     def __init__(self, per_minute: int, clock: Callable[[], float] = monotonic) -> None:
         self.interval = 60.0 / per_minute
         self.burst = 60.0
+        self.sweep_at = SWEEP_AT
         self._clock = clock
         self._due: dict[str, float] = {}
 
@@ -22,8 +23,9 @@ class Limit:
         """Counts one call; raises `TooMany` with the whole seconds after which one more is taken."""
         now = self._clock()
         due = max(self._due.get(key, 0.0), now) + self.interval
-        if due - now > self.burst:
+        if due - now > self.burst + self.interval / 2:  # the half forgives what floats lose
             raise TooMany(retry_after=math.ceil(due - now - self.burst))
-        if len(self._due) >= SWEEP_AT:
+        if len(self._due) >= self.sweep_at:
             self._due = {known: when for known, when in self._due.items() if when > now}
+            self.sweep_at = max(SWEEP_AT, 2 * len(self._due))
         self._due[key] = due

@@ -2,15 +2,26 @@
 
 import inspect
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
+from entrepot.kernel.db.doors import Write
 from entrepot.kernel.http.endpoint import Endpoint
 from entrepot.kernel.http.problem import MEDIA_TYPE, KeyReused, Problem, TooLarge, status_of
-from entrepot.kernel.http.route import FROM_SESSION, Who
-from entrepot.kernel.refusal import Forbidden, Malformed, Refusal, TooMany, Unauthenticated, Unavailable, slug
+from entrepot.kernel.http.route import FROM_SESSION, Ask, Who
+from entrepot.kernel.refusal import (
+    CommitUnknown,
+    Forbidden,
+    Malformed,
+    NotFound,
+    Refusal,
+    TooMany,
+    Unauthenticated,
+    Unavailable,
+    slug,
+)
 from entrepot.kernel.values import describe_value
 
 REFERENCE = "#/components/schemas/{name}"
@@ -24,11 +35,20 @@ def refusals(endpoint: Endpoint) -> list[type[Refusal]]:
         found.append(Unauthenticated)
     if route.who is Who.OPERATOR:
         found.append(Forbidden)
+    if endpoint.signature.passes_json:
+        found.append(NotFound)
+    if endpoint.signature.door is Write:
+        found.append(CommitUnknown)
+    if takes_key(endpoint):
+        found.append(KeyReused)
     if route.has_body:
         found.append(TooLarge)
-        if route.who is not Who.ANYONE:
-            found.append(KeyReused)
     return list(dict.fromkeys(found))
+
+
+def takes_key(endpoint: Endpoint) -> bool:
+    """Whether an Idempotency-Key is honoured."""
+    return endpoint.signature.door is Write and endpoint.route.who is not Who.ANYONE
 
 
 def document(endpoints: Sequence[Endpoint], title: str, version: str) -> dict[str, Any]:
@@ -38,11 +58,13 @@ def document(endpoints: Sequence[Endpoint], title: str, version: str) -> dict[st
         [*structs, Problem], schema_hook=describe_value, ref_template=REFERENCE
     )
     by_struct = dict(zip([*structs, Problem], schemas, strict=True))
+    inputs = {kind: _name(schema) for kind, schema in by_struct.items() if issubclass(kind, Ask)}
+    asks = {kind: components[name] for kind, name in inputs.items()}
     paths: dict[str, dict[str, Any]] = {}
     for endpoint in endpoints:
-        operation = _operation(endpoint, by_struct, components)
+        operation = _operation(endpoint, by_struct, asks)
         paths.setdefault(endpoint.url, {})[endpoint.route.method.lower()] = operation
-    used = {name: schema for name, schema in components.items() if name not in _asks(endpoints)}
+    used = {name: schema for name, schema in components.items() if name not in inputs.values()}
     return {
         "openapi": "3.1.0",
         "info": {"title": title, "version": version, "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"}},
@@ -56,49 +78,48 @@ def document(endpoints: Sequence[Endpoint], title: str, version: str) -> dict[st
     }
 
 
-def _asks(endpoints: Iterable[Endpoint]) -> set[str]:
-    return {endpoint.signature.ask.__name__ for endpoint in endpoints if endpoint.signature.ask is not None}
+def _name(reference: dict[str, Any]) -> str:
+    """The component behind a reference; structs of one name in two modules have longer ones."""
+    return str(reference["$ref"]).rpartition("/")[2]
 
 
-def _operation(endpoint: Endpoint, by_struct: dict[Any, Any], components: dict[str, Any]) -> dict[str, Any]:
+def _operation(endpoint: Endpoint, by_struct: dict[Any, Any], asks: dict[Any, Any]) -> dict[str, Any]:
     route = endpoint.route
     told = inspect.getdoc(route.operation) or ""
     summary, _, more = told.partition("\n")
     described: dict[str, Any] = {
-        "operationId": re.sub(r"\W+", "_", f"{route.method.lower()} {endpoint.url.removeprefix('/api/v1/')}").strip(
-            "_"
-        ),
+        "operationId": re.sub(r"\W+", "_", route.method.lower() + endpoint.url.removeprefix("/api/v1")).strip("_"),
         "summary": summary.strip().rstrip("."),
         "description": f"Who may call: {route.who}. {more.strip()}".strip(),
         "tags": [endpoint.url.split("/")[3]],
-        "parameters": _parameters(endpoint, components),
+        "parameters": _parameters(endpoint, asks),
         "responses": _responses(endpoint, by_struct),
     }
     if route.who is not Who.ANYONE:
         described["security"] = [{"session": []}]
-    body = _body(endpoint, components)
+    body = _body(endpoint, asks)
     if body is not None:
         described["requestBody"] = body
     return described
 
 
-def _fields(endpoint: Endpoint, components: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+def _fields(endpoint: Endpoint, asks: dict[Any, Any]) -> tuple[dict[str, Any], list[str]]:
     if endpoint.signature.ask is None:
         return {}, []
-    schema = components[endpoint.signature.ask.__name__]
+    schema = asks[endpoint.signature.ask]
     properties = {name: field for name, field in schema["properties"].items() if name not in FROM_SESSION}
     return properties, [name for name in schema.get("required", ()) if name not in FROM_SESSION]
 
 
-def _parameters(endpoint: Endpoint, components: dict[str, Any]) -> list[dict[str, Any]]:
-    properties, required = _fields(endpoint, components)
+def _parameters(endpoint: Endpoint, asks: dict[Any, Any]) -> list[dict[str, Any]]:
+    properties, required = _fields(endpoint, asks)
     found: list[dict[str, Any]] = []
     for name, schema in properties.items():
         if name in endpoint.route.path_names:
             found.append({"name": name, "in": "path", "required": True, "schema": schema})
         elif not endpoint.route.has_body:
             found.append({"name": name, "in": "query", "required": name in required, "schema": schema})
-    if endpoint.route.has_body and endpoint.route.who is not Who.ANYONE:
+    if takes_key(endpoint):
         schema = {"type": "string", "minLength": 1, "maxLength": 255}
         found.append(
             {"name": "Idempotency-Key", "in": "header", "required": endpoint.route.needs_key, "schema": schema}
@@ -106,8 +127,8 @@ def _parameters(endpoint: Endpoint, components: dict[str, Any]) -> list[dict[str
     return found
 
 
-def _body(endpoint: Endpoint, components: dict[str, Any]) -> dict[str, Any] | None:
-    properties, required = _fields(endpoint, components)
+def _body(endpoint: Endpoint, asks: dict[Any, Any]) -> dict[str, Any] | None:
+    properties, required = _fields(endpoint, asks)
     inside = {name: schema for name, schema in properties.items() if name not in endpoint.route.path_names}
     if not endpoint.route.has_body or not inside:
         return None

@@ -67,7 +67,9 @@ def read_signature(operation: Operation) -> Signature:
     returned = hints.pop("return", inspect.Signature.empty)
     if returned is inspect.Signature.empty:
         raise BadRoute(f"{operation.__name__} does not say what it answers")
-    passes_json = get_origin(returned) is Annotated and get_args(returned)[0] is Json
+    passes_json = get_origin(returned) is Annotated and get_args(returned)[0] in (Json, Json | None)
+    if returned in (Json, Json | None):
+        raise BadRoute(f"{operation.__name__} does not say what its JSON is: Annotated[Json, ItsStruct]")
     answer = get_args(returned)[1] if passes_json else returned
     door: Any = None
     ask: Any = None

@@ -39,10 +39,10 @@ def refuse(refused: Refusal) -> Reply:
 def client_of(scope: Any, trusted_proxies: int) -> str:
     """The caller's address: the peer's, or what the outermost trusted proxy saw."""
     if trusted_proxies:
-        for name, value in scope["headers"]:
-            if name == b"x-forwarded-for":
-                hops = [hop.strip() for hop in value.decode("latin-1").split(",")]
-                return str(hops[-min(trusted_proxies, len(hops))])
+        told = b",".join(value for name, value in scope["headers"] if name == b"x-forwarded-for").decode("latin-1")
+        if told:
+            hops = [hop.strip() for hop in told.split(",")]
+            return hops[-min(trusted_proxies, len(hops))]
     peer = scope.get("client")
     return str(peer[0]) if peer else ""
 

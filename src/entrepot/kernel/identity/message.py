@@ -10,6 +10,7 @@ from entrepot.kernel.refusal import Malformed
 from entrepot.kernel.wallet import Wallet
 
 STATEMENT = "Sign in to this market. This costs nothing and moves no money."
+MOMENT = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[^\n]+"
 FORM = re.compile(
     r"(?P<domain>[^ \n/]+) wants you to sign in with your Ethereum account:\n"
     r"(?P<wallet>0x[0-9a-fA-F]{40})\n\n"
@@ -18,9 +19,9 @@ FORM = re.compile(
     r"Version: (?P<version>1)\n"
     r"Chain ID: (?P<chain_id>[0-9]{1,20})\n"
     r"Nonce: (?P<nonce>[a-zA-Z0-9]{8,64})\n"
-    r"Issued At: (?P<issued_at>[^\n]+)"
-    r"(?:\nExpiration Time: (?P<expires_at>[^\n]+))?"
-    r"(?:\nNot Before: (?P<not_before>[^\n]+))?"
+    r"Issued At: (?P<issued_at>" + MOMENT + r")"
+    r"(?:\nExpiration Time: (?P<expires_at>" + MOMENT + r"))?"
+    r"(?:\nNot Before: (?P<not_before>" + MOMENT + r"))?"
     r"(?:\nRequest ID: (?P<request_id>[^\n]*))?"
     r"(?:\nResources:(?P<resources>(?:\n- [^\n]+)*))?"
 )

@@ -1,7 +1,5 @@
 """Who signed a text: plain accounts by recovery (EIP-191), contract wallets by asking them (ERC-1271)."""
 
-import re
-
 from eth_account import Account
 from eth_account.messages import encode_defunct
 from eth_keys.exceptions import BadSignature
@@ -12,8 +10,6 @@ from entrepot.kernel.chain.rpc import Rpc, RpcError
 from entrepot.kernel.wallet import Wallet, checksum
 
 MAGIC = bytes.fromhex("1626ba7e")
-MOST_HEX = 2 + 2 * 4096
-SIGNATURE = re.compile(r"0x(?:[0-9a-fA-F]{2})+")
 
 
 def recovered(text: str, signature: str) -> Wallet | None:
@@ -24,11 +20,6 @@ def recovered(text: str, signature: str) -> Wallet | None:
         return Wallet(checksum(Account.recover_message(encode_defunct(text=text), signature=signature)))
     except (BadSignature, ValidationError, ValueError):
         return None
-
-
-def is_signature(text: str) -> bool:
-    """Whether it has the form of a signature: 0x and an even number of hexadecimal digits, 4,096 bytes at most."""
-    return len(text) <= MOST_HEX and SIGNATURE.fullmatch(text) is not None
 
 
 async def approved_by_contract(rpc: Rpc, wallet: Wallet, text: str, signature: str) -> bool:

@@ -4,13 +4,12 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Protocol, get_type_hints
+from typing import Protocol
 
 from entrepot.kernel import clock
-from entrepot.kernel.app import App
 from entrepot.kernel.db.database import Database
 from entrepot.kernel.db.doors import Read, Write
-from entrepot.kernel.supply import NotInHouse, Resources, supply
+from entrepot.kernel.supply import NotInHouse, Resources, supply, wants
 from entrepot.kernel.work.cron import claim_tick, finish_tick, last_tick, next_tick
 from entrepot.kernel.work.lease import held
 from entrepot.kernel.work.task import Run, Service, Task
@@ -25,11 +24,29 @@ class BadWork(Exception):
     """A task or a service asks for something that the house has not; the worker does not start."""
 
 
+class Declared(Protocol):
+    """What the worker knows of an app."""
+
+    @property
+    def tasks(self) -> Sequence[Task]:
+        """What runs at its times."""
+        ...
+
+    @property
+    def services(self) -> Sequence[Service]:
+        """What runs all the time."""
+        ...
+
+
 class Workplace(Protocol):
     """What the worker knows of a house."""
 
-    apps: Sequence[App]
     database: Database
+
+    @property
+    def apps(self) -> Sequence[Declared]:
+        """The applications that are turned on."""
+        ...
 
     @property
     def resources(self) -> Resources:
@@ -41,8 +58,7 @@ class Job:
     """A function and what it needs of the house; a door is opened for each run. Raises `BadWork`."""
 
     def __init__(self, name: str, run: Run, house: Workplace, given: Mapping[str, type] | None = None) -> None:
-        hints = get_type_hints(run)
-        hints.pop("return", None)
+        hints = wants(run)
         self.name, self.run, self.database = name, run, house.database
         self.doors = {each: kind for each, kind in hints.items() if kind in (Read, Write)}
         if len(self.doors) > 1:
@@ -149,8 +165,12 @@ class Worker:
         return "it ended by itself"
 
 
-def _items(service: Service, house: Any) -> tuple[str, ...]:
-    return service.over(house)
+def _items(service: Service, house: Workplace) -> tuple[str, ...]:
+    """Over what it is spread here."""
+    try:
+        return service.over(**supply(wants(service.over), house.resources))
+    except NotInHouse as missing:
+        raise BadWork(f"{service.name} is spread over what the house has not: {missing}") from None
 
 
 def _told(error: BaseException) -> str:

@@ -23,9 +23,10 @@ class Task:
 class Service:
     """Runs for as long as the worker does, one instance for each item of `over`, each under a lease.
 
-    `over` says over what the service is spread (for instance the chains' names), from the house.
+    `over` says over what the service is spread (for instance the chains' names); its parameters are filled from the
+    house too. The item itself comes as the parameter `item`.
     """
 
     name: str
     run: Run
-    over: Callable[[Any], tuple[str, ...]]
+    over: Callable[..., tuple[str, ...]]

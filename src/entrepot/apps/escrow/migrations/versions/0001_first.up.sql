@@ -140,15 +140,28 @@ CREATE TABLE escrow.products (
     FOREIGN KEY(seller_wallet) REFERENCES escrow.user_profiles (wallet)
 );
 
-CREATE INDEX idx_products_category ON escrow.products (category) WHERE status = 'active';
+CREATE INDEX idx_products_category ON escrow.products (category, created_at DESC, id DESC, price_usdt) WHERE status = 'active';
 
-CREATE INDEX idx_products_created ON escrow.products (created_at DESC) WHERE status = 'active';
+CREATE INDEX idx_products_category_price ON escrow.products (category, price_usdt, id) WHERE status = 'active';
 
-CREATE INDEX idx_products_price ON escrow.products (price_usdt) WHERE status = 'active';
+CREATE INDEX idx_products_created ON escrow.products (created_at DESC, id DESC) WHERE status = 'active';
 
-CREATE INDEX idx_products_search ON escrow.products USING gin ((title_preview || ' ' || description_preview) gin_trgm_ops) WHERE status = 'active';
+CREATE INDEX idx_products_price ON escrow.products (price_usdt, id) WHERE status = 'active';
 
-CREATE INDEX idx_products_seller ON escrow.products (seller_wallet);
+CREATE INDEX idx_products_search ON escrow.products USING gin (
+    (title_preview || ' ' || description_preview) gin_trgm_ops,
+    (ARRAY[
+        ((created_at AT TIME ZONE 'UTC')::date - DATE '2000-01-01') / 32,
+        ((created_at AT TIME ZONE 'UTC')::date - DATE '2000-01-01') / 256 + 1000000
+    ])
+) WITH (fastupdate = off) WHERE status = 'active';
+
+CREATE INDEX idx_products_seller ON escrow.products (seller_wallet, created_at DESC, id DESC);
+
+CREATE INDEX idx_products_sold ON escrow.products (total_sold DESC, id DESC) WHERE status = 'active';
+
+-- With a hundred buckets the planner expects thousands of listings in a range of prices that holds a few.
+ALTER TABLE escrow.products ALTER price_usdt SET STATISTICS 1000;
 
 COMMENT ON TABLE escrow.products IS 'Listings: a public preview only. The good itself never comes here.';
 

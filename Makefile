@@ -1,0 +1,99 @@
+# Every target sets up what it needs; what is set up already costs nothing the second time.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-print-directory --no-builtin-rules
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
+PYTHON := $(firstword $(foreach each,python3 python3.14 python3.13 python3.12 python3.11,\
+	$(if $(filter ok,$(shell $(each) -c '$(ENOUGH)' 2>/dev/null && echo ok)),$(each))))
+
+VENV := .venv/.ready
+CHAIN := node_modules/.ready
+CONTRACTS := .venv-contracts/.ready
+BENCH := .venv-bench/.ready
+UV := .venv/bin/uv
+INSTALL := $(UV) pip sync --quiet --require-hashes
+QUIET_NPM := --no-audit --no-fund --loglevel=error
+
+.PHONY: help demo test check bench faults contracts locks clean
+
+help:
+	@echo "make demo      a market on this machine, and a whole trade in it (ONCE=1: and then end)"
+	@echo "make test      everything that CI runs"
+	@echo "make check     style, types, import rules, built contracts; no test"
+	@echo "make bench     the measurements"
+	@echo "make faults    kills and reorganisations, in full"
+	@echo "make contracts builds the contracts from their sources"
+	@echo "make locks     writes the lock files anew"
+	@echo "make clean     removes what was set up, and the demo's data"
+
+demo: export ENTREPOT_HOME ?= $(CURDIR)/.entrepot
+demo: $(VENV) $(CHAIN)
+	@.venv/bin/entrepot demo $(if $(ONCE),--once)
+
+test: $(VENV) $(CHAIN) $(CONTRACTS)
+	.venv/bin/python -m pytest
+	.venv-contracts/bin/python -m pytest tests/contracts
+
+check: $(VENV) $(CONTRACTS)
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/mypy
+	.venv/bin/lint-imports --no-logo
+	.venv-contracts/bin/python contracts/build.py --check
+
+bench: $(BENCH) $(CHAIN)
+	.venv-bench/bin/python -m bench
+
+faults: $(VENV) $(CHAIN)
+	FAULTS=full .venv/bin/python -m pytest --timeout 3600 tests/faults
+
+contracts: $(CONTRACTS)
+	.venv-contracts/bin/python contracts/build.py
+
+COMPILE := $(UV) pip compile --quiet --generate-hashes --no-header --no-emit-index-url --no-emit-find-links
+locks: $(VENV)
+	$(COMPILE) requirements/uv.in -o requirements/uv.txt
+	$(COMPILE) requirements/build.in -o requirements/build.txt
+	$(COMPILE) pyproject.toml --extra dev -o requirements/dev.txt
+	$(COMPILE) pyproject.toml -c requirements/dev.txt -o requirements/server.txt
+	$(COMPILE) pyproject.toml --extra bench -c requirements/dev.txt -o requirements/bench.txt
+	$(COMPILE) requirements/contracts.in -o requirements/contracts.txt
+
+clean:
+	rm -rf .venv .venv-bench .venv-contracts node_modules .entrepot .pytest_cache .mypy_cache .ruff_cache .hypothesis \
+		.import_linter_cache
+
+# uv comes first, by pip and hash; everything else comes by uv, at locked versions and hashes.
+.venv/bin/uv: requirements/uv.txt
+ifeq ($(PYTHON),)
+	$(error Python 3.11 or newer is missing; on Debian: apt install python3 python3-venv)
+endif
+	@$(PYTHON) -m venv .venv || { echo "The venv module is missing; on Debian: apt install python3-venv" >&2; exit 1; }
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	@touch $@
+
+$(VENV): .venv/bin/uv requirements/dev.txt requirements/build.txt requirements/uv.txt pyproject.toml
+	$(INSTALL) --python .venv/bin/python requirements/dev.txt requirements/build.txt requirements/uv.txt
+	$(UV) pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(BENCH): .venv/bin/uv requirements/bench.txt requirements/build.txt pyproject.toml
+	$(UV) venv --quiet --allow-existing --python .venv/bin/python .venv-bench
+	$(INSTALL) --python .venv-bench/bin/python requirements/bench.txt requirements/build.txt
+	$(UV) pip install --quiet --python .venv-bench/bin/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(CONTRACTS): .venv/bin/uv requirements/contracts.txt
+	$(UV) venv --quiet --allow-existing --python .venv/bin/python .venv-contracts
+	$(INSTALL) --python .venv-contracts/bin/python requirements/contracts.txt
+	@touch $@
+
+# Its install script only looks for the native binary, which comes as a package of its own.
+$(CHAIN): package.json package-lock.json
+	@command -v npm >/dev/null || { echo "Node.js with npm is missing; on Debian: apt install nodejs npm" >&2; exit 1; }
+	npm ci --ignore-scripts $(QUIET_NPM)
+	@touch $@

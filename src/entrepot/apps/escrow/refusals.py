@@ -1,0 +1,57 @@
+"""Every refusal of escrow."""
+
+from entrepot.kernel.refusal import Conflict, Forbidden, NotFound, Unauthenticated
+
+
+class WalletBlacklisted(Forbidden):
+    """This wallet is on the blacklist of this market."""
+
+
+class SignInAgain(Unauthenticated):
+    """This wallet has no profile here yet: sign in again, with a public key."""
+
+
+class NoSuchProduct(NotFound):
+    """There is no such listing here, or it is not yours."""
+
+
+class NoSuchProfile(NotFound):
+    """Nobody with this wallet has traded here."""
+
+
+class NoSuchOrder(NotFound):
+    """There is no such order, or this is not yours to do."""
+
+
+class OwnProduct(Conflict):
+    """You cannot buy what you sell."""
+
+
+class OutOfStock(Conflict):
+    """{reserved} of the {stock} that are left are reserved for buyers; try again in some minutes."""
+
+    stock: int
+    reserved: int
+
+
+class NewSellerOrders(Conflict):
+    """This seller is new here and takes {most} orders a day at most; try again tomorrow."""
+
+    most: int
+
+
+class NewSellerAmount(Conflict):
+    """This seller is new here and takes {most} an order at most; this one would be {amount}."""
+
+    most: str
+    amount: str
+
+
+class KeyRotated(Conflict):
+    """The buyer has another public key by now: seal it to that one."""
+
+    public_key: str
+
+
+class BuyerHasNoKey(Conflict):
+    """The buyer has never signed in here, so there is no public key to seal to."""

@@ -1,0 +1,84 @@
+"""`entrepot demo`: a market on this machine, filled, and a whole trade in it."""
+
+import asyncio
+import os
+from time import monotonic
+from typing import Annotated
+
+import msgspec
+import typer
+
+from entrepot import console
+from entrepot.commands import here
+from entrepot.commands.market import LOCAL, LOCAL_ID, Market, is_free, open_market
+from entrepot.commands.up import show
+from entrepot.console import Failed
+from entrepot.dev.market import fill
+from entrepot.dev.process import Ended
+from entrepot.dev.trade import Trade
+from entrepot.dev.visitor import open_http
+from entrepot.kernel import settings as configuration
+from entrepot.kernel.chain.rpc import Rpc
+from entrepot.kernel.settings import Settings
+
+PLENTY = 1_000_000  # calls a minute: one machine plays fifty sellers
+
+
+def demo(*, once: Annotated[bool, typer.Option("--once", help="End after the trade.")] = False) -> None:
+    """Show it all: a local chain with the contracts, 50 sellers with 500 products, and a trade from listing to payout.
+
+    Everything goes through the public API and through transactions that are signed here; then it goes on serving. Uses
+    its own database and chain under ENTREPOT_HOME, never DATABASE_URL or ENTREPOT_CHAINS. Exit status: 0 every step was
+    as expected, 1 one was not, 2 a setting cannot be used.
+    """
+    here.run(here.until_stopped(perform(demo_settings(), once=once)))
+    console.mark("good", "stopped")
+
+
+def demo_settings() -> Settings:
+    """The environment's settings, on a free port, with room for everybody at once."""
+    given = configuration.load(
+        {name: value for name, value in os.environ.items() if not name.startswith("DATABASE_")},
+        chains=(),
+        workers=1,
+        reads_per_minute=PLENTY,
+        writes_per_minute=PLENTY,
+        sign_ins_per_minute=PLENTY,
+    )
+    port = given.port if is_free(given.host, given.port) else here.free_port(given.host)
+    return msgspec.structs.replace(given, port=port, public_url=f"http://localhost:{port}")
+
+
+async def perform(settings: Settings, *, once: bool) -> None:
+    """The whole demonstration; goes on until cancelled, unless it is to be done once."""
+    began = monotonic()
+    try:
+        async with open_market(settings, local_chain=True) as market:
+            ending = asyncio.ensure_future(market.until_one_ends())
+            acting = asyncio.ensure_future(act(market))
+            try:
+                await asyncio.wait((ending, acting), return_when=asyncio.FIRST_COMPLETED)
+                if ending.done():
+                    ending.result()
+                await acting
+                console.line(f"Every step was as expected, after {monotonic() - began:.1f} s.")
+                if not once:
+                    show(market)
+                    await ending
+            finally:
+                for each in (ending, acting):
+                    each.cancel()
+    except Ended as ended:
+        raise Failed(str(ended)) from None
+
+
+async def act(market: Market) -> None:
+    """Fills the market, and trades."""
+    chain = market.settings.chain(LOCAL)
+    async with open_http(market.url) as http, Rpc(chain.endpoints) as rpc:
+        products, sellers = await fill(http)
+        console.mark("good", f"the market has {products} products of {sellers} sellers")
+        console.line()
+        console.line("[name]A trade, from listing to payout[/]")
+        await Trade(http, rpc, (LOCAL, LOCAL_ID), market.accounts[1].address).run()
+        console.line()

@@ -1,0 +1,183 @@
+"""`entrepot doctor`: what is wrong here, and the command that mends it."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import asyncpg
+import msgspec
+import typer
+
+from entrepot import console
+from entrepot.commands import here
+from entrepot.commands.standing import ChainStanding, standings
+from entrepot.console import Failed
+from entrepot.dev import postgres
+from entrepot.dev.anvil import AnvilMissing, executable
+from entrepot.kernel.settings import BadSettings, Settings
+from entrepot.main import find_apps
+
+OLDEST = 15  # the least PostgreSQL
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One thing that was looked at. `state` is good, note (worth knowing) or bad; `mend` is a command."""
+
+    name: str
+    state: str
+    found: str
+    mend: str = ""
+
+
+def doctor(*, json: Annotated[bool, typer.Option("--json", help="Answer JSON.")] = False) -> None:
+    """Look at settings, database, schema, chains, contracts, worker and server, and tell what mends what is wrong.
+
+    Changes nothing. Exit status: 0 all is well, 1 something is wrong, a bad setting included.
+    """
+    found = list(examine())
+    well = all(each.state != "bad" for each in found)
+    if json:
+        console.as_json({"ok": well, "findings": found})
+    else:
+        show(found)
+    raise typer.Exit(0 if well else 1)
+
+
+def show(found: list[Finding]) -> None:
+    """One line for each, and under what is wrong its remedy."""
+    for each in found:
+        console.mark(each.state, f"{each.name:<10} {each.found}")
+        if each.mend:
+            console.line(f"             [name]{each.mend}[/]")
+    bad = sum(each.state == "bad" for each in found)
+    console.line()
+    console.line(f"{bad} problem{'' if bad == 1 else 's'} found." if bad else "All is well.")
+
+
+def examine() -> Iterator[Finding]:
+    """Everything, in the order in which one thing needs another; what cannot be looked at yet is left out."""
+    try:
+        settings = here.settings()
+        apps = find_apps(settings.apps)
+    except BadSettings as bad:
+        yield Finding("settings", "bad", str(bad), "set it right, or unset it; the README has every setting")
+        return
+    yield Finding(
+        "settings", "good", f"apps: {', '.join(app.name for app in apps[1:]) or 'none'}; home {settings.home}"
+    )
+    with looked_at(settings) as (finding, opened):
+        yield finding
+        if opened is not None:
+            yield from here.run(collect(schema(opened)))
+            if not here.run(here.behind(here.owner_url(opened), apps)):
+                yield from here.run(collect(chains(opened)))
+                yield from here.run(collect(worker(opened)))
+    yield from here.run(collect(server(settings)))
+
+
+async def collect(findings: AsyncIterator[Finding]) -> list[Finding]:
+    """All of them."""
+    return [each async for each in findings]
+
+
+@contextmanager
+def looked_at(settings: Settings) -> Iterator[tuple[Finding, Settings | None]]:
+    """The database, opened; or what keeps it from being opened. None is made."""
+    if not settings.database_url and not postgres.is_made(settings):
+        yield Finding("database", "bad", "there is none yet", "entrepot up"), None
+        return
+    with postgres.embedded(settings) as opened:
+        kind = "of DATABASE_URL" if settings.database_url else "embedded"
+        try:
+            here.run(here.require_database(here.owner_url(opened)))
+            yield Finding("database", "good", f"PostgreSQL, {kind}"), opened
+        except Failed as failed:
+            mend = "start it, or set DATABASE_URL right" if settings.database_url else "entrepot up"
+            yield Finding("database", "bad", failed.what, mend), None
+
+
+async def schema(settings: Settings) -> AsyncIterator[Finding]:
+    """Version, migrations, and what the server's role may do."""
+    owner = await asyncpg.connect(here.owner_url(settings))
+    try:
+        version = owner.get_server_version()
+        if version.major < OLDEST:
+            yield Finding("version", "bad", f"PostgreSQL {version.major} is too old", f"use {OLDEST} or newer")
+        role = await owner.fetchrow("SELECT rolsuper FROM pg_roles WHERE rolname = $1", settings.server_role)
+    finally:
+        await owner.close()
+    late = await here.behind(here.owner_url(settings), find_apps(settings.apps))
+    if late:
+        names = ", ".join(each.app for each in late)
+        yield Finding("schema", "bad", f"behind this release: {names}", "entrepot migrate up")
+        return
+    yield Finding("schema", "good", f"this release's, on PostgreSQL {version.major}.{version.minor}")
+    if role is None:
+        yield Finding("role", "bad", f"there is no role {settings.server_role}", "entrepot migrate up")
+    elif role["rolsuper"]:
+        mend = f"ALTER ROLE {settings.server_role} NOSUPERUSER"
+        yield Finding("role", "bad", f"{settings.server_role} is a superuser", mend)
+
+
+async def chains(settings: Settings) -> AsyncIterator[Finding]:
+    """Endpoints, contracts and mirrors."""
+    if not settings.chains:
+        yield Finding("chains", "note", "none is configured; entrepot up brings a local one", "export ENTREPOT_CHAINS")
+        try:
+            executable()
+        except AnvilMissing as missing:
+            yield Finding("anvil", "note", str(missing), "npm ci")
+    for chain in await standings(settings, find_apps(settings.apps)):
+        for each in _faults(chain):
+            yield each
+        if chain.is_well:
+            yield Finding(chain.name, "good", f"head {chain.head}, {len(chain.contracts)} contracts")
+
+
+def _faults(chain: ChainStanding) -> Iterator[Finding]:
+    """What is wrong with one chain."""
+    for endpoint in chain.endpoints:
+        if endpoint.fault:
+            yield Finding(chain.name, "bad", f"{endpoint.name} {endpoint.fault}", "mend ENTREPOT_CHAINS")
+    if chain.head is None:
+        return
+    deploying = f"entrepot chain deploy --chain {chain.name}"
+    if not chain.contracts:
+        yield Finding(chain.name, "bad", "no contract is deployed", deploying)
+    for each in chain.contracts:
+        if not each.has_code:
+            yield Finding(chain.name, "bad", f"{each.name}: no code at {each.address}", f"{deploying} --again")
+        elif not each.is_well:
+            yield Finding(chain.name, "bad", f"{each.name}: the mirror is {each.lag_told}", "entrepot worker")
+
+
+async def worker(settings: Settings) -> AsyncIterator[Finding]:
+    """Whether one works, which its ticks tell, and whether tasks failed."""
+    owner = await asyncpg.connect(here.owner_url(settings))
+    try:
+        fresh = "SELECT count(*) FROM core.leases WHERE expires_at > now()"
+        held = await owner.fetchval(fresh)
+        failed = await owner.fetch(
+            "SELECT DISTINCT ON (task) task, error FROM core.cron_ticks WHERE finished_at > now() - interval '1 day'"
+            " ORDER BY task, tick DESC"
+        )
+    finally:
+        await owner.close()
+    if any(app.services for app in find_apps(settings.apps)) and settings.chains:
+        if held:
+            yield Finding("worker", "good", f"{held} services run")
+        else:
+            yield Finding("worker", "note", "none is at work", "entrepot worker")
+    for task, error in failed:
+        if error is not None:
+            yield Finding("task", "bad", f"{task} failed: {error}", "read the worker's log")
+
+
+async def server(settings: Settings) -> AsyncIterator[Finding]:
+    """Whether one answers."""
+    up = here.running(settings.home)
+    url = up.url if up else f"http://{settings.host}:{settings.port}"
+    if await here.answers(url):
+        yield Finding("server", "good", f"answers on {url}")
+    else:
+        yield Finding("server", "note", f"none answers on {url}", "entrepot up, or entrepot serve")

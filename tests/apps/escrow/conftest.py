@@ -1,0 +1,233 @@
+"""A market with people who sign in over HTTP, a chain that all tests share, and orders as the mirror makes them."""
+
+import base64
+import secrets
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID, uuid4
+
+import aiohttp
+import asyncpg
+import pytest
+from anyio.from_thread import start_blocking_portal
+from eth_account import Account
+from eth_account.messages import encode_defunct
+from eth_account.signers.local import LocalAccount
+
+from entrepot.dev import postgres
+from entrepot.kernel.chain.registry import Deployed
+from entrepot.kernel.db.database import Database
+from entrepot.kernel.settings import ChainSettings, Settings
+from entrepot.kernel.values import new_id
+from tests.bazaar import opened
+from tests.conftest import TestDatabase, cloned, served, settings_for
+
+HASH = "0x" + "ab" * 32
+LISTING = {
+    "title_preview": "Weekly index of public tenders",
+    "description_preview": "One file a week, 2019 to 2026.\nCleaned by hand.",
+    "category": "data",
+    "price_usdt": "25.00",
+    "stock": 3,
+    "product_hash": HASH,
+}
+
+
+def public_key() -> str:
+    """A NaCl public key, as far as a server can tell."""
+    return base64.b64encode(secrets.token_bytes(32)).decode()
+
+
+@dataclass
+class Answer:
+    """What a call was answered."""
+
+    status: int
+    body: Any
+    headers: dict[str, str]
+
+
+@dataclass
+class Caller:
+    """Somebody who calls the server; with a token once signed in."""
+
+    http: aiohttp.ClientSession
+    account: LocalAccount = field(default_factory=Account.create)
+    key: str = field(default_factory=public_key)
+    token: str = ""
+
+    @property
+    def wallet(self) -> str:
+        return str(self.account.address)
+
+    async def call(self, method: str, path: str, *, key: str | None = None, **more: Any) -> Answer:
+        headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        headers |= {"Idempotency-Key": key} if key else {}
+        root = "/api/v1/" if path.startswith("auth/") else "/api/v1/escrow/"
+        async with self.http.request(method, root + path, headers=headers, **more) as answer:
+            body = await answer.json(content_type=None) if answer.status != 204 else None
+            return Answer(answer.status, body, dict(answer.headers))
+
+    async def get(self, path: str, **query: Any) -> Answer:
+        return await self.call("GET", path, params=query)
+
+    async def post(self, path: str, **body: Any) -> Answer:
+        return await self.call("POST", path, json=body)
+
+    async def patch(self, path: str, **body: Any) -> Answer:
+        return await self.call("PATCH", path, json=body)
+
+    async def sign_in(self, public_key: str | None = None) -> Answer:
+        nonce = (await self.post("auth/nonce", wallet=self.wallet)).body
+        signature = self.account.sign_message(encode_defunct(text=nonce["message"])).signature.to_0x_hex()
+        given = {"message": nonce["message"], "signature": signature}
+        answer = await self.post("auth/verify", **given, **({"public_key": public_key} if public_key else {}))
+        if answer.status == 200:
+            self.token = answer.body["token"]
+        return answer
+
+    async def lists(self, **more: Any) -> dict[str, Any]:
+        answer = await self.post("products", **{**LISTING, **more})
+        assert answer.status == 201, answer.body
+        body: dict[str, Any] = answer.body
+        return body
+
+    async def prepares(self, product: str, chain: str = "ethereum", token: str = "USDT", key: str = "") -> Answer:
+        wanted = {"product_id": product, "chain": chain, "token": token}
+        return await self.call("POST", "orders", key=key or str(uuid4()), json=wanted)
+
+
+@dataclass
+class Market:
+    """A running server, and the owner's connection to its database."""
+
+    http: aiohttp.ClientSession
+    owner: asyncpg.Connection
+    orders: int = 0
+
+    def stranger(self) -> Caller:
+        return Caller(self.http)
+
+    async def member(self, *, for_days: int = 30) -> Caller:
+        caller = Caller(self.http)
+        answer = await caller.sign_in(caller.key)
+        assert answer.status == 200, answer.body
+        await self.owner.execute(
+            "UPDATE escrow.user_profiles SET created_at = now() - make_interval(days => $2) WHERE wallet = $1",
+            caller.wallet,
+            for_days,
+        )
+        return caller
+
+    async def ban(self, wallet: str) -> None:
+        await self.owner.execute("INSERT INTO escrow.blacklist (wallet, reason) VALUES ($1, 'fraud')", wallet)
+        await self.owner.execute("UPDATE escrow.user_profiles SET is_blacklisted = true WHERE wallet = $1", wallet)
+
+    async def order(self, product: dict[str, Any], buyer: Caller, **columns: Any) -> UUID:
+        """An order as the mirror would have made it."""
+        self.orders += 1
+        given = {
+            "id": new_id(),
+            "onchain_order_id": self.orders,
+            "chain": "ethereum",
+            "buyer_wallet": buyer.wallet,
+            "seller_wallet": product["seller_wallet"],
+            "product_id": UUID(product["id"]),
+            "token": "USDT",
+            "amount": 25,
+            "platform_fee": 0.5,
+            "tx_hash_create": "0x" + secrets.token_hex(32),
+            "block_number": 10,
+            **columns,
+        }
+        names, places = ", ".join(given), ", ".join(f"${n}" for n in range(1, len(given) + 1))
+        await self.owner.execute(
+            f"INSERT INTO escrow.orders ({names}, seller_deadline) VALUES ({places}, now() + interval '24 hours')",
+            *given.values(),
+        )
+        order_id: UUID = given["id"]
+        return order_id
+
+    async def snapshot(self) -> dict[str, tuple[int, int]]:
+        """How many rows each table has and which transaction was the last to write one."""
+        tables = await self.owner.fetch(
+            "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables WHERE schemaname IN ('escrow', 'core')"
+        )
+        return {
+            row[0]: tuple(await self.owner.fetchrow(f"SELECT count(*), max(xmin::text::bigint) FROM {row[0]}"))
+            for row in tables
+        }
+
+
+@asynccontextmanager
+async def opened_market(database: TestDatabase, **settings: Any) -> AsyncIterator[Market]:
+    """A market on that database."""
+    async with AsyncExitStack() as stack:
+        url = await stack.enter_async_context(served(settings_for(database, **settings)))
+        http = await stack.enter_async_context(aiohttp.ClientSession(url))
+        owner = await asyncpg.connect(database.owner_url)
+        stack.push_async_callback(owner.close)
+        yield Market(http, owner)
+
+
+@pytest.fixture
+async def market(database: TestDatabase) -> AsyncIterator[Market]:
+    """A market without a chain."""
+    async with opened_market(database) as market:
+        yield market
+
+
+@pytest.fixture
+async def seller(market: Market) -> Caller:
+    """Somebody who has been here for a month."""
+    return await market.member()
+
+
+@pytest.fixture
+async def buyer(market: Market) -> Caller:
+    """Somebody else."""
+    return await market.member()
+
+
+@dataclass(frozen=True)
+class SharedChain:
+    """A chain with the contracts on it; its node lives in a thread of its own, so only its address is for tests."""
+
+    settings: ChainSettings
+    contracts: tuple[Deployed, ...]
+
+    async def note(self, owner: asyncpg.Connection, *chains: str) -> None:
+        """Tells a database where the contracts are."""
+        for chain in chains or (self.settings.name,):
+            for one in self.contracts:
+                await owner.execute(
+                    "INSERT INTO core.contracts (chain, name, address, decimals, block) VALUES ($1, $2, $3, $4, $5)",
+                    *(chain, one.name, one.address, one.decimals, one.block),
+                )
+
+
+@asynccontextmanager
+async def standing_chain(cluster: postgres.Server) -> AsyncIterator[SharedChain]:
+    """A chain with the contracts deployed."""
+    async with AsyncExitStack() as stack:
+        noted = await stack.enter_async_context(cloned(cluster))
+        database = await stack.enter_async_context(Database(noted.url, Settings(pool_size=1)))
+        bazaar = await stack.enter_async_context(opened(database))
+        yield SharedChain(bazaar.settings, tuple(bazaar.contracts.values()))
+
+
+@pytest.fixture(scope="session")
+def chain(cluster: postgres.Server) -> Iterator[SharedChain]:
+    """One chain for all tests, which leave it as it is, but for orders."""
+    with start_blocking_portal() as portal, portal.wrap_async_context_manager(standing_chain(cluster)) as standing:
+        yield standing
+
+
+@pytest.fixture
+async def bourse(database: TestDatabase, chain: SharedChain) -> AsyncIterator[Market]:
+    """A market on a chain."""
+    async with opened_market(database, chains=(chain.settings,)) as market:
+        await chain.note(market.owner)
+        yield market

@@ -1,0 +1,79 @@
+"""What PostgreSQL makes is what is declared: decoded strictly and written again, it is the same."""
+
+import base64
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import pytest
+
+from entrepot.apps.escrow.calls.messages import MessagePage
+from entrepot.apps.escrow.calls.orders import Order, OrderPage
+from entrepot.apps.escrow.calls.products import ProductDetail, ProductPage
+from entrepot.apps.escrow.calls.profiles import Profile
+from entrepot.kernel.http.server import is_hot
+from entrepot.kernel.settings import Settings
+from entrepot.kernel.values import ENCODER, read_value
+from entrepot.main import House
+from tests.apps.escrow.conftest import Caller, Market
+
+NOON = datetime(2026, 11, 21, 12, 0, 0, 123_456, tzinfo=UTC)
+COVERED = {ProductPage, ProductDetail, Profile, OrderPage, Order, MessagePage}
+
+
+def test_every_answer_that_postgresql_makes_is_looked_at_here() -> None:
+    house = House(Settings(database_url="postgresql://nobody@nowhere.invalid/nothing", apps=("escrow",)))
+    made = {each.signature.answer for each in house.endpoints() if each.signature.passes_json}
+    assert made == COVERED
+
+
+def test_what_is_read_most_is_answered_in_the_hot_lane() -> None:
+    house = House(Settings(database_url="postgresql://nobody@nowhere.invalid/nothing", apps=("escrow",)))
+    hot = {each.route.path for each in house.endpoints() if is_hot(each)}
+    assert hot == {"/products", "/products/{id}", "/profile/{wallet}"}
+
+
+async def check(caller: Caller, path: str, kind: Any) -> None:
+    """The bytes of the answer, against what they are declared to be."""
+    headers = {"Authorization": f"Bearer {caller.token}"}
+    async with caller.http.get(f"/api/v1/escrow/{path}", headers=headers) as answer:
+        body = await answer.read()
+    read = msgspec.json.decode(body, type=kind, strict=True, dec_hook=read_value)
+    assert msgspec.json.decode(ENCODER.encode(read)) == msgspec.json.decode(body)
+    assert not isinstance(read, ProductPage | OrderPage | MessagePage) or read.items
+
+
+@pytest.mark.parametrize("full", [True, False], ids=["everything given", "nothing that may be null"])
+async def test_an_answer_is_what_its_struct_says(market: Market, seller: Caller, buyer: Caller, full: bool) -> None:  # noqa: FBT001
+    product = await seller.lists()
+    box = {"ciphertext": base64.b64encode(b"sealed").decode(), "nonce": base64.b64encode(bytes(24)).decode()}
+    columns: dict[str, Any] = {"created_at": NOON, "updated_at": NOON}
+    if full:
+        moments = ("seller_confirmed_at", "dispute_opened_at", "dispute_deadline", "completed_at", "release_deadline")
+        columns |= dict.fromkeys(moments, NOON)
+        columns |= dict.fromkeys(("tx_hash_complete", "delivery_hash"), "0x" + "1" * 64)
+        columns |= {"arbitrator_wallet": buyer.wallet, "cancelled_by": buyer.wallet, "status": "completed"}
+        columns |= {"product_key_encrypted": "c2VhbGVk"}
+        await market.owner.execute(
+            "UPDATE escrow.user_profiles SET display_name = 'Ada', rating = 4.5, created_at = $1", NOON
+        )
+    else:
+        await market.owner.execute("UPDATE escrow.user_profiles SET public_key = '' WHERE wallet = $1", buyer.wallet)
+    order = await market.order(product, buyer, **columns)
+    assert (await buyer.post(f"orders/{order}/messages", **box)).status == 201
+    for path, kind in {
+        "products": ProductPage,
+        f"products/{product['id']}": ProductDetail,
+        f"profile/{seller.wallet}": Profile,
+        f"profile/{buyer.wallet}": Profile,
+        "orders": OrderPage,
+        f"orders/{order}": Order,
+        f"orders/{order}/messages": MessagePage,
+    }.items():
+        await check(buyer, path, kind)
+
+
+async def test_moments_and_amounts_have_the_same_form_whoever_wrote_them(market: Market, seller: Caller) -> None:
+    made = await seller.lists()
+    shown = (await market.stranger().get(f"products/{made['id']}")).body
+    assert {name: shown[name] for name in made} == made

@@ -1,0 +1,209 @@
+"""The keeper and the shelves, on a real chain: what time does to orders, and what orders do to stock."""
+
+import hashlib
+from collections.abc import AsyncIterator
+from uuid import UUID
+
+import asyncpg
+import pytest
+from eth_account import Account
+
+from entrepot.apps.escrow.operations.keeper import KEEPER, keep_time
+from entrepot.apps.escrow.tasks import escrow_indexer
+from entrepot.kernel.chain.chains import Chains
+from entrepot.kernel.chain.indexer import Indexer
+from entrepot.kernel.chain.keys import keep_key
+from entrepot.kernel.db.database import Database
+from entrepot.kernel.values import new_id
+from entrepot.kernel.vault import Vault
+from tests import bazaar
+from tests.apps.escrow.agreement import disagreements
+from tests.bazaar import Bazaar
+from tests.conftest import TestDatabase, settings_for
+
+GOOD = hashlib.sha256(b"a good").digest()
+DELIVERY = hashlib.sha256(b"sealed").digest()
+PRICE = 25 * 10**6
+DAY = 86_400
+VAULT = Vault({"test": bytes(32)})
+
+
+@pytest.fixture
+async def doors(database: TestDatabase) -> AsyncIterator[Database]:
+    async with Database(database.url, settings_for(database)) as made:
+        yield made
+
+
+@pytest.fixture
+async def market(doors: Database) -> AsyncIterator[Bazaar]:
+    async with bazaar.opened(doors) as made:
+        yield made
+
+
+@pytest.fixture
+async def chains(market: Bazaar) -> AsyncIterator[Chains]:
+    async with Chains([market.settings]) as made:
+        yield made
+
+
+@pytest.fixture
+async def indexer(doors: Database, chains: Chains, market: Bazaar) -> Indexer:
+    made = await escrow_indexer(doors, chains, market.chain)
+    assert made is not None
+    return made
+
+
+async def list_product(owner: asyncpg.Connection, market: Bazaar, stock: int) -> UUID:
+    """A listing of the first party's."""
+    seller = market.parties[0].address
+    await owner.execute("INSERT INTO escrow.user_profiles (wallet, public_key) VALUES ($1, '') ON CONFLICT DO NOTHING", seller)
+    made = new_id()
+    await owner.execute(
+        """INSERT INTO escrow.products (id, seller_wallet, title_preview, description_preview, category, price_usdt, stock,
+            product_hash) VALUES ($1, $2, 'A good', 'Good', 'data', 25, $3, $4)""",
+        made,
+        seller,
+        stock,
+        "0x" + GOOD.hex(),
+    )
+    return made
+
+
+async def reserve(owner: asyncpg.Connection, market: Bazaar, product: UUID) -> UUID:
+    """A reservation for the second party."""
+    buyer = market.parties[1].address
+    await owner.execute("INSERT INTO escrow.user_profiles (wallet, public_key) VALUES ($1, '') ON CONFLICT DO NOTHING", buyer)
+    made = new_id()
+    await owner.execute(
+        """INSERT INTO escrow.reservations (id, product_id, buyer_wallet, chain, token, amount, platform_fee, expires_at)
+        VALUES ($1, $2, $3, 'ethereum', 'USDT', 25, 0.5, now() + interval '15 minutes')""",
+        made,
+        product,
+        buyer,
+    )
+    return made
+
+
+async def buy(market: Bazaar, reference: bytes = bytes(32), price: int = PRICE) -> int:
+    number: int = await market.call("nextOrderId")
+    seller, buyer = market.parties[0].address, market.parties[1].address
+    await market.act(buyer, "createOrder", seller, market.token(), price, GOOD, reference)
+    await market.settled()
+    return number
+
+
+async def shelf(owner: asyncpg.Connection, product: UUID) -> tuple[int, str, int]:
+    row = await owner.fetchrow("SELECT stock, status, total_sold FROM escrow.products WHERE id = $1", product)
+    assert row is not None
+    return row[0], row[1], row[2]
+
+
+async def test_an_order_with_a_reservation_takes_its_id_and_its_unit(
+    market: Bazaar, indexer: Indexer, owner: asyncpg.Connection
+) -> None:
+    product = await list_product(owner, market, 1)
+    reservation = await reserve(owner, market, product)
+    number = await buy(market, reservation.bytes + bytes(16))
+    await indexer.catch_up()
+    row = await owner.fetchrow("SELECT id, product_id, is_direct, took_stock FROM escrow.orders")
+    assert row is not None
+    assert tuple(row) == (reservation, product, False, True)
+    assert await shelf(owner, product) == (0, "sold_out", 0)
+    await market.act(market.parties[1].address, "cancelOrder", number)
+    await market.settled()
+    await indexer.catch_up()
+    assert await shelf(owner, product) == (1, "active", 0)
+
+
+async def test_someone_elses_reservation_or_price_makes_a_direct_order(
+    market: Bazaar, indexer: Indexer, owner: asyncpg.Connection
+) -> None:
+    product = await list_product(owner, market, 5)
+    reservation = await reserve(owner, market, product)
+    await buy(market, reservation.bytes + bytes(16), price=PRICE - 10**6)
+    await buy(market, reservation.bytes + bytes(16))
+    await buy(market, reservation.bytes + bytes(16))
+    await indexer.catch_up()
+    rows = await owner.fetch("SELECT id = $1 AS is_reserved, is_direct FROM escrow.orders ORDER BY onchain_order_id", reservation)
+    assert [tuple(row) for row in rows] == [(False, True), (True, False), (False, True)]
+    assert await shelf(owner, product) == (2, "active", 0)
+
+
+async def test_stock_is_never_negative_and_only_what_was_taken_comes_back(
+    market: Bazaar, indexer: Indexer, owner: asyncpg.Connection
+) -> None:
+    product = await list_product(owner, market, 1)
+    first, second = await buy(market), await buy(market)
+    await indexer.catch_up()
+    assert await shelf(owner, product) == (0, "sold_out", 0)
+    await market.act(market.parties[1].address, "cancelOrder", second)
+    await market.settled()
+    await indexer.catch_up()
+    assert await shelf(owner, product) == (0, "sold_out", 0)
+    await market.act(market.parties[0].address, "sellerConfirmDelivery", first, DELIVERY)
+    await market.act(market.parties[1].address, "buyerConfirmReceived", first)
+    await market.settled()
+    await indexer.catch_up()
+    assert await shelf(owner, product) == (0, "sold_out", 1)
+
+
+async def test_an_order_of_a_good_that_was_never_listed_gets_a_hidden_listing(
+    market: Bazaar, indexer: Indexer, owner: asyncpg.Connection
+) -> None:
+    await buy(market)
+    await indexer.catch_up()
+    assert await disagreements(owner, market) == []
+    assert [tuple(row) for row in await owner.fetch("SELECT status, stock FROM escrow.products")] == [("deleted", 0)]
+    assert await owner.fetchval("SELECT is_direct FROM escrow.orders")
+
+
+async def test_a_reorganisation_gives_the_unit_back_and_a_reservation_can_be_used_again(
+    market: Bazaar, indexer: Indexer, owner: asyncpg.Connection
+) -> None:
+    product = await list_product(owner, market, 1)
+    reservation = await reserve(owner, market, product)
+    await buy(market, reservation.bytes + bytes(16))
+    await indexer.catch_up()
+    order = await owner.fetchval("SELECT id FROM escrow.orders")
+    buyer = market.parties[1].address
+    await owner.execute("INSERT INTO escrow.messages (order_id, sender_wallet, ciphertext, nonce) VALUES ($1, $2, 'x', 'y')", order, buyer)
+    await market.reorg(1)
+    await indexer.catch_up()
+    assert await shelf(owner, product) == (1, "active", 0)
+    assert await owner.fetchval("SELECT orphaned_at IS NOT NULL FROM escrow.orders")
+    await buy(market, reservation.bytes + bytes(16))
+    await indexer.catch_up()
+    assert await disagreements(owner, market) == []
+    assert await owner.fetchval("SELECT id FROM escrow.orders WHERE orphaned_at IS NULL") == order
+    assert await owner.fetchval("SELECT count(*) FROM escrow.messages WHERE order_id = $1", order) == 1
+    assert await shelf(owner, product) == (0, "sold_out", 0)
+
+
+async def test_the_keeper_ends_due_orders_and_the_database_changes_only_by_the_event(
+    doors: Database, chains: Chains, market: Bazaar, indexer: Indexer, owner: asyncpg.Connection
+) -> None:
+    key = Account.from_key(market.parties[5].private_key)
+    async with doors.write() as db:
+        await keep_key(db, VAULT, KEEPER, key)
+    late, quiet, fresh = await buy(market), await buy(market), await buy(market)
+    await market.act(market.parties[0].address, "sellerConfirmDelivery", quiet, DELIVERY)
+    await market.settled()
+    await market.node.increase_time(DAY + 60)
+    await indexer.catch_up()
+    await keep_time(doors, chains, VAULT)
+    statuses = "SELECT status FROM escrow.orders WHERE onchain_order_id = ANY($1) ORDER BY onchain_order_id"
+    before = [row[0] for row in await owner.fetch(statuses, [late, quiet, fresh])]
+    assert before == ["created", "seller_confirmed", "created"]
+    await keep_time(doors, chains, VAULT)
+    await indexer.catch_up()
+    await market.node.increase_time(3 * DAY)
+    await indexer.catch_up()
+    await keep_time(doors, chains, VAULT)
+    await keep_time(doors, chains, VAULT)
+    await market.node.mine(1)
+    await indexer.catch_up()
+    after = [row[0] for row in await owner.fetch(statuses, [late, quiet, fresh])]
+    assert after == ["expired", "completed", "expired"]
+    assert await disagreements(owner, market) == []
+    sent = await owner.fetchval("SELECT count(*) FROM core.chain_transactions")
+    assert sent == 3

@@ -1,0 +1,116 @@
+"""The mirror of P2PEscrow: whatever happens on the chain, the database says the same."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import asyncpg
+import pytest
+
+from entrepot.apps.escrow.tasks import escrow_indexer
+from entrepot.kernel.chain.chains import Chains
+from entrepot.kernel.chain.indexer import Indexer
+from entrepot.kernel.db.database import Database
+from tests import bazaar
+from tests.apps.escrow.agreement import disagreements
+from tests.bazaar import Bazaar
+from tests.conftest import TestDatabase, settings_for
+
+GOOD = hashlib.sha256(b"a good").digest()
+DELIVERY = hashlib.sha256(b"sealed").digest()
+ONE = 10**6
+DAY = 86_400
+
+
+@pytest.fixture
+async def doors(database: TestDatabase) -> AsyncIterator[Database]:
+    async with Database(database.url, settings_for(database)) as made:
+        yield made
+
+
+@pytest.fixture
+async def market(doors: Database) -> AsyncIterator[Bazaar]:
+    async with bazaar.opened(doors) as made:
+        yield made
+
+
+@asynccontextmanager
+async def indexing(doors: Database, market: Bazaar) -> AsyncIterator[Indexer]:
+    async with Chains([market.settings]) as chains:
+        indexer = await escrow_indexer(doors, chains, market.chain)
+        assert indexer is not None
+        yield indexer
+
+
+async def buy(market: Bazaar, amount: int = 10 * ONE, reference: bytes = bytes(32)) -> int:
+    """A direct order by the second party from the first; its number."""
+    number: int = await market.call("nextOrderId")
+    seller, buyer = market.parties[0].address, market.parties[1].address
+    await market.act(buyer, "createOrder", seller, market.token(), amount, GOOD, reference)
+    return number
+
+
+async def test_every_status_that_the_contract_reaches_is_mirrored(
+    doors: Database, market: Bazaar, owner: asyncpg.Connection
+) -> None:
+    seller, buyer = market.parties[0].address, market.parties[1].address
+    numbers = [await buy(market, (10 + n) * ONE) for n in range(6)]
+    await market.act(buyer, "cancelOrder", numbers[0])
+    await market.act(seller, "cancelOrder", numbers[1])
+    for number in numbers[2:5]:
+        await market.act(seller, "sellerConfirmDelivery", number, DELIVERY)
+    await market.act(buyer, "buyerConfirmReceived", numbers[2])
+    await market.act(buyer, "openDispute", numbers[3])
+    async with indexing(doors, market) as indexer:
+        await indexer.catch_up()
+        assert await disagreements(owner, market) == []
+        await market.node.increase_time(3 * DAY)
+        await market.act(buyer, "autoExpireOrder", numbers[5])
+        await market.act(buyer, "autoReleaseToSeller", numbers[4])
+        await market.node.increase_time(7 * DAY)
+        await market.act(buyer, "autoResolveDispute", numbers[3])
+        await indexer.catch_up()
+    assert await disagreements(owner, market) == []
+    statuses = [row[0] for row in await owner.fetch("SELECT status FROM escrow.orders ORDER BY onchain_order_id")]
+    assert statuses == ["cancelled", "cancelled", "completed", "resolved_buyer", "completed", "expired"]
+    assert await owner.fetchval("SELECT cancelled_by FROM escrow.orders WHERE onchain_order_id = 2") == seller
+
+
+async def test_a_reorganisation_takes_back_what_it_undid_and_orders_above_it_are_orphans(
+    doors: Database, market: Bazaar, owner: asyncpg.Connection
+) -> None:
+    seller, buyer = market.parties[0].address, market.parties[1].address
+    first = await buy(market)
+    await market.act(seller, "sellerConfirmDelivery", first, DELIVERY)
+    async with indexing(doors, market) as indexer:
+        await indexer.catch_up()
+        lost = await buy(market, 20 * ONE)
+        await market.act(buyer, "buyerConfirmReceived", first)
+        await indexer.catch_up()
+        assert await disagreements(owner, market) == []
+        await market.reorg(2)
+        await indexer.catch_up()
+        assert await disagreements(owner, market) == []
+        assert await owner.fetchval("SELECT status FROM escrow.orders WHERE onchain_order_id = 1") == "seller_confirmed"
+        assert await owner.fetchval("SELECT count(*) FROM escrow.orders WHERE orphaned_at IS NOT NULL") == 1
+        assert await buy(market, 30 * ONE) == lost
+        await indexer.catch_up()
+    assert await disagreements(owner, market) == []
+
+
+async def test_two_indexers_at_once_apply_every_event_once(
+    doors: Database, market: Bazaar, owner: asyncpg.Connection
+) -> None:
+    async with indexing(doors, market) as one, indexing(doors, market) as other:
+        runs = [asyncio.create_task(one.run()), asyncio.create_task(other.run())]
+        for _ in range(20):
+            await buy(market)
+        for _ in range(200):
+            if not await disagreements(owner, market):
+                break
+            await asyncio.sleep(0.05)
+        for run in runs:
+            run.cancel()
+        await asyncio.gather(*runs, return_exceptions=True)
+    assert await disagreements(owner, market) == []

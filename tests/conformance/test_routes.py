@@ -1,0 +1,94 @@
+"""Every route of every app says what it needs, what it answers, whom it serves and what it may refuse."""
+
+import inspect
+from dataclasses import replace
+from typing import get_type_hints
+
+import msgspec
+import pytest
+
+from entrepot.kernel.app import App
+from entrepot.kernel.db.database import Database
+from entrepot.kernel.db.doors import Read, Write
+from entrepot.kernel.http.endpoint import Endpoint
+from entrepot.kernel.http.limits import Limit
+from entrepot.kernel.http.problem import status_of
+from entrepot.kernel.http.route import Ask, BadRoute, Pace, Who
+from entrepot.kernel.refusal import Refusal
+from entrepot.kernel.settings import Settings
+from tests.conformance.conftest import ENDPOINTS
+
+
+def every_refusal(kind: type[Refusal] = Refusal) -> list[type[Refusal]]:
+    found = [each for below in kind.__subclasses__() for each in (below, *every_refusal(below))]
+    return sorted({each for each in found if each.__module__.startswith("entrepot.")}, key=lambda each: each.__name__)
+
+
+def test_a_route_has_a_summary(endpoint: Endpoint) -> None:
+    summary = (inspect.getdoc(endpoint.route.operation) or "").partition("\n")[0]
+    assert summary.endswith("."), f"{endpoint.route.operation.__name__} has no summary of one sentence"
+
+
+def test_a_route_answers_a_struct_or_nothing(endpoint: Endpoint) -> None:
+    answer = endpoint.signature.answer
+    assert answer is None or (isinstance(answer, type) and issubclass(answer, msgspec.Struct))
+    if endpoint.signature.passes_json:
+        assert answer is not None
+
+
+def test_a_route_takes_an_ask_and_things_of_the_house(endpoint: Endpoint) -> None:
+    hints = get_type_hints(endpoint.route.operation)
+    hints.pop("return")
+    parts = [kind for kind in hints.values() if kind not in (Read, Write, Database) and kind not in endpoint.resources]
+    structs = [kind for kind in parts if issubclass(kind, msgspec.Struct) and kind is not Settings]
+    assert structs == ([] if endpoint.signature.ask is None else [endpoint.signature.ask])
+    assert all(issubclass(kind, Ask) for kind in structs)
+
+
+def test_a_route_says_who_may_call(endpoint: Endpoint) -> None:
+    assert isinstance(endpoint.route.who, Who)
+    if endpoint.route.method != "GET":
+        assert endpoint.route.pace is not Pace.READ
+
+
+def test_a_route_that_only_reads_cannot_write(endpoint: Endpoint) -> None:
+    assert endpoint.route.method != "GET" or endpoint.signature.door in (Read, None)
+
+
+def test_a_route_may_refuse_only_what_has_a_message_and_a_status(endpoint: Endpoint) -> None:
+    for kind in endpoint.route.refuses:
+        assert kind in every_refusal()
+        assert 400 <= status_of(kind) < 500
+
+
+def test_every_field_of_an_input_refuses_what_it_does_not_know(endpoint: Endpoint) -> None:
+    ask = endpoint.signature.ask
+    if ask is not None:
+        with pytest.raises(msgspec.ValidationError):
+            msgspec.convert({"surely_not_a_field": 1}, ask)
+        assert ask.__doc__, f"{ask.__name__} says nothing of itself"
+
+
+def test_no_two_routes_stand_at_one_address() -> None:
+    places = [f"{e.route.method} {e.url}" for e in ENDPOINTS]
+    assert len(places) == len(set(places))
+
+
+@pytest.mark.parametrize("kind", every_refusal(), ids=lambda kind: kind.__name__)
+def test_every_refusal_has_a_message_of_its_own_that_its_facts_fill(kind: type[Refusal]) -> None:
+    assert "__doc__" in vars(kind)
+    assert kind.__doc__
+    names = list(kind.__dataclass_fields__)  # type: ignore[attr-defined]
+    refused = kind(**{name: f"<{name}>" for name in names})
+    assert "{" not in refused.message
+    assert status_of(kind)
+
+
+def test_a_route_that_does_not_say_who_may_call_does_not_start(app: App) -> None:
+    for route in app.routes:
+        with pytest.raises(TypeError):
+            type(route)(method=route.method, path=route.path, operation=route.operation)  # type: ignore[call-arg]
+        nobody = replace(route, who=None)  # type: ignore[arg-type]
+        limits = dict.fromkeys(Pace, Limit(1))
+        with pytest.raises(BadRoute, match="who may call"):
+            Endpoint(nobody, app.url, ENDPOINTS[0].database, limits, {Settings: Settings()})

@@ -1,0 +1,203 @@
+"""The pool: as many connections as were set, none of them dead, none of them remembering anything."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
+
+import asyncpg
+import pytest
+
+from entrepot.kernel.db import database as module
+from entrepot.kernel.db.database import Database
+from entrepot.kernel.db.query import Query
+from entrepot.kernel.refusal import CommitUnknown, Unavailable
+from entrepot.kernel.values import new_id
+from tests.conftest import ROLE, TestDatabase, settings_for
+
+PID = Query("SELECT pg_backend_pid()")
+ONE = Query("SELECT 1")
+ADD = Query("INSERT INTO core.leases (name, owner, expires_at) VALUES (:name, :owner, now())")
+OURS = f"FROM pg_stat_activity WHERE usename = '{ROLE}' AND datname = current_database()"
+WAITING = f"SELECT count(*) {OURS} AND state = 'idle in transaction'"
+KILL = f"SELECT count(pg_terminate_backend(pid)) {OURS}"
+DEADLY = """
+    CREATE FUNCTION core.die() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS
+    $$BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); PERFORM pg_sleep(5); RETURN NULL; END$$;
+    CREATE CONSTRAINT TRIGGER die AFTER INSERT ON core.leases DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW EXECUTE FUNCTION core.die();
+"""
+
+
+async def warm(pool: Database, connections: int) -> set[int]:
+    """Opens that many connections and leaves them idle; tells their processes."""
+    async with AsyncExitStack() as stack:
+        doors = [await stack.enter_async_context(pool.read()) for _ in range(connections)]
+        return {await door.value(PID) for door in doors}
+
+
+async def eventually(owner: asyncpg.Connection, question: str, answer: object) -> None:
+    """Waits until the database answers so."""
+    async with asyncio.timeout(10):
+        while await owner.fetchval(question) != answer:
+            await asyncio.sleep(0.005)
+
+
+async def test_thirty_connections_are_the_most_and_the_next_caller_waits(
+    database: TestDatabase, owner: asyncpg.Connection
+) -> None:
+    settings = settings_for(database, pool_size=20, pool_overflow=10, pool_timeout=0.3)
+    async with Database(database.url, settings) as pool, AsyncExitStack() as stack:
+        doors = [pool.read() for _ in range(30)]
+        for door in doors:
+            await (await stack.enter_async_context(door)).value(ONE)
+        assert await owner.fetchval(f"SELECT count(*) {OURS}") == 30
+        began = time.monotonic()
+        with pytest.raises(Unavailable) as refused:
+            async with pool.read():
+                pass
+        assert 0.3 <= time.monotonic() - began < 2
+        assert refused.value.part == "database"
+        assert await owner.fetchval(f"SELECT count(*) {OURS}") == 30
+
+
+async def test_who_waits_is_served_when_a_place_is_free(database: TestDatabase) -> None:
+    async with Database(database.url, settings_for(database, pool_size=1, pool_overflow=0)) as pool:
+        async with pool.read() as first:
+            process = await first.value(PID)
+            waiting = asyncio.create_task(warm(pool, 1))
+            await asyncio.sleep(0)
+            assert pool.places.locked()
+        assert await waiting == {process}
+
+
+async def test_a_place_is_given_back_whatever_happens_in_the_block(database: TestDatabase) -> None:
+    settings = settings_for(database, pool_size=2, pool_overflow=0, pool_timeout=0.5)
+
+    async def fail(pool: Database) -> None:
+        async with pool.write() as db:
+            await db.value(Query("SELECT 1 / 0"))
+
+    async with Database(database.url, settings) as pool:
+        for _ in range(5):
+            with pytest.raises(asyncpg.DivisionByZeroError):
+                await fail(pool)
+            cancelled = asyncio.create_task(pool_sleep(pool))
+            await asyncio.sleep(0.01)
+            cancelled.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await cancelled
+        assert len(await warm(pool, 2)) == 2
+
+
+async def pool_sleep(pool: Database) -> None:
+    async with pool.write() as db:
+        await db.value(Query("SELECT pg_sleep(60)"))
+
+
+@pytest.fixture
+def blind(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Every idle connection counts as one that lay long."""
+    monkeypatch.setattr(module, "IDLE_BEFORE_PING", 0.0)
+    yield
+
+
+@pytest.mark.usefixtures("blind")
+async def test_a_backend_that_was_killed_while_idle_is_no_error_for_the_next(
+    database: TestDatabase, owner: asyncpg.Connection
+) -> None:
+    async with Database(database.url, settings_for(database)) as pool:
+        before = await warm(pool, 4)
+        assert await owner.fetchval(KILL) == 4
+        time.sleep(0.2)  # noqa: ASYNC251 - the loop must not see the connections end
+        async with pool.write() as db:
+            assert await db.value(PID) not in before
+        assert not before & await warm(pool, 4)
+
+
+@pytest.mark.usefixtures("blind")
+async def test_without_the_trial_it_would_be_an_error(database: TestDatabase, owner: asyncpg.Connection) -> None:
+    async with Database(database.url, settings_for(database, pool_pre_ping=False)) as pool:
+        await warm(pool, 1)
+        await owner.fetchval(KILL)
+        time.sleep(0.2)  # noqa: ASYNC251 - as above
+        with pytest.raises(module.LOST):
+            await warm(pool, 1)
+        assert len(await warm(pool, 1)) == 1
+
+
+async def test_a_transaction_that_was_killed_says_so_and_leaves_nothing(
+    database: TestDatabase, owner: asyncpg.Connection
+) -> None:
+    async with Database(database.url, settings_for(database)) as pool:
+
+        async def killed() -> None:
+            async with pool.write() as db:
+                await db.run(ADD, name="a", owner=new_id())
+                await owner.fetchval(KILL)
+                await db.run(ADD, name="b", owner=new_id())
+
+        with pytest.raises(module.LOST):
+            await killed()
+        assert await owner.fetchval("SELECT count(*) FROM core.leases") == 0
+        assert len(await warm(pool, 4)) == 4
+
+
+async def test_a_connection_that_is_lost_at_the_commit_leaves_it_open(
+    database: TestDatabase, owner: asyncpg.Connection
+) -> None:
+    await owner.execute(DEADLY)
+    async with Database(database.url, settings_for(database)) as pool:
+
+        async def lost() -> None:
+            async with pool.write() as db:
+                await db.run(ADD, name="a", owner=new_id())
+
+        with pytest.raises(CommitUnknown):
+            await lost()
+        assert len(await warm(pool, 4)) == 4
+
+
+async def test_no_connection_outlives_its_time(database: TestDatabase) -> None:
+    async with Database(database.url, settings_for(database, pool_recycle=0.2)) as pool:
+        (first,) = await warm(pool, 1)
+        async with asyncio.timeout(10):
+            while await warm(pool, 1) == {first}:
+                await asyncio.sleep(0.02)
+
+
+async def test_a_release_costs_no_round_trip(database: TestDatabase, owner: asyncpg.Connection) -> None:
+    await owner.execute("CREATE EXTENSION pg_stat_statements")
+    async with Database(database.url, settings_for(database)) as pool:
+        await warm(pool, 4)
+        await owner.fetchval("SELECT pg_stat_statements_reset()")
+        for number in range(20):
+            async with pool.read() as db:
+                await db.value(ONE)
+            async with pool.write() as db:
+                await db.run(ADD, name=str(number), owner=new_id())
+    sent = await owner.fetch(
+        "SELECT query, calls FROM pg_stat_statements WHERE userid = $1::regrole"
+        " AND dbid = (SELECT oid FROM pg_database WHERE datname = current_database())",
+        ROLE,
+    )
+    told = {row["query"].split()[0].rstrip(";"): row["calls"] for row in sent}
+    assert told == {"SELECT": 20, "INSERT": 20, "BEGIN": 20, "COMMIT": 20}
+
+
+async def test_a_server_that_takes_no_more_connections_is_unavailable(
+    database: TestDatabase, owner: asyncpg.Connection
+) -> None:
+    name = await owner.fetchval("SELECT current_database()")
+    async with Database(database.url, settings_for(database)) as pool, pool.read():
+        await owner.execute(f"ALTER DATABASE {name} CONNECTION LIMIT 1")
+        with pytest.raises(Unavailable):
+            await warm(pool, 1)
+        await owner.execute(f"ALTER DATABASE {name} CONNECTION LIMIT -1")
+        assert len(await warm(pool, 3)) == 3
+
+
+async def test_a_fault_in_a_statement_is_not_taken_for_a_lost_connection(database: TestDatabase) -> None:
+    async with Database(database.url, settings_for(database)) as pool, pool.read() as db:
+        with pytest.raises(asyncpg.InterfaceError, match="expects 1 argument"):
+            await db.connection.fetch("SELECT $1::int")
