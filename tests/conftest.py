@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import socket
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
@@ -26,9 +27,12 @@ TEST_SETTINGS = {**postgres.SETTINGS, **postgres.UNSAFE, "shared_buffers": "128M
 
 
 @pytest.fixture(scope="session")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[postgres.Server]:
-    """A PostgreSQL of this run only, with a migrated template database."""
-    folder = tmp_path_factory.mktemp("postgres")
+def cluster() -> Iterator[postgres.Server]:
+    """A PostgreSQL of this run only, with a migrated template database.
+
+    Not below pytest's own temporary folder: every start of pytest closes that to other users, and PostgreSQL is one.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="entrepot-test-"))
     with postgres.started(folder, TEST_SETTINGS, throw_away=True) as server:
         asyncio.run(_make_template(server))
         yield server

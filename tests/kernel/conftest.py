@@ -1,6 +1,7 @@
 """A tiny app of the tests' own, served over real HTTP: named tallies that can be raised."""
 
 import hashlib
+import io
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from entrepot.kernel.core import CORE
 from entrepot.kernel.http import server
+from entrepot.kernel.http.log import AccessLog
 from entrepot.kernel.http.openapi import document
 from entrepot.kernel.http.pages import pages
 from entrepot.main import House
@@ -25,8 +27,8 @@ Serve = Callable[..., AbstractAsyncContextManager["Client"]]
 class Client:
     """What a caller of the tallies has: an address, and a session for one wallet."""
 
-    def __init__(self, http: aiohttp.ClientSession, url: str, house: House) -> None:
-        self.http, self.url, self.house = http, url, house
+    def __init__(self, http: aiohttp.ClientSession, url: str, house: House, log: AccessLog) -> None:
+        self.http, self.url, self.house, self.log = http, url, house, log
 
     async def call(self, method: str, path: str, **more: Any) -> tuple[int, Any, Any]:
         """Status, answer (JSON where it is JSON) and headers."""
@@ -60,12 +62,13 @@ async def serve(database: TestDatabase, owner: asyncpg.Connection) -> Serve:
 
     @asynccontextmanager
     async def run(*, hot: bool = True, **settings: Any) -> AsyncIterator[Client]:
-        house = House(settings_for(database, operators=(OPERATOR,), **settings))
+        house = House(settings_for(database, **{"operators": (OPERATOR,), **settings}))
         house.apps = (CORE, APP)
         endpoints = house.endpoints()
         built = server.build(endpoints, house.settings, pages(document(endpoints, "Tallies", "1")))
+        built.log.stream = io.StringIO()
         async with house, listening(built if hot else built.litestar) as url, aiohttp.ClientSession() as http:
-            yield Client(http, f"{url}/api/v1", house)
+            yield Client(http, f"{url}/api/v1", house, built.log)
 
     return run
 

@@ -9,7 +9,8 @@ from entrepot.kernel.app import App
 from entrepot.kernel.db.doors import Json, Read, Write
 from entrepot.kernel.db.query import Query
 from entrepot.kernel.http.route import Ask, Pace, Who, delete, get, patch, post
-from entrepot.kernel.refusal import Conflict
+from entrepot.kernel.refusal import Conflict, Forbidden
+from entrepot.kernel.values import PublicKey
 from entrepot.kernel.wallet import Wallet
 
 RAISE = Query("""
@@ -62,6 +63,12 @@ class Full(Conflict):
     count: int
 
 
+class Banned(Forbidden):
+    """The wallet {wallet} is banned."""
+
+    wallet: str
+
+
 async def count(db: Write, ask: Raise) -> Tally:
     """Raise a tally."""
     return await db.one(Tally, RAISE, name=ask.name, step=ask.step)
@@ -100,9 +107,17 @@ async def sneak(db: Read) -> Tally:
     return await db.one(Tally, RAISE, name="sneaked", step=1)
 
 
+async def meet(db: Write, wallet: Wallet, _key: PublicKey | None) -> None:
+    """Count who signs in, but for the banned."""
+    met = await db.one(Tally, RAISE, name=wallet, step=1)
+    if await db.value(SHOW, name=f"banned {wallet}") is not None:
+        raise Banned(met.name)
+
+
 APP = App(
     name="tally",
     tables=sa.MetaData(schema="tally"),
+    on_sign_in=meet,
     routes=(
         post("/tallies", count, who=Who.SIGNED_IN, status=201),
         post("/strict", count, who=Who.SIGNED_IN, needs_key=True),

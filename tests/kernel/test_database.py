@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
 from contextlib import AsyncExitStack
 
 import asyncpg
@@ -96,10 +95,9 @@ async def pool_sleep(pool: Database) -> None:
 
 
 @pytest.fixture
-def blind(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def blind(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every idle connection counts as one that lay long."""
     monkeypatch.setattr(module, "IDLE_BEFORE_PING", 0.0)
-    yield
 
 
 @pytest.mark.usefixtures("blind")

@@ -64,9 +64,7 @@ async def test_a_key_belongs_to_its_wallet(client: Client, owner: asyncpg.Connec
 async def test_at_the_same_moment_there_is_one_effect_and_everyone_hears_of_it(
     client: Client, owner: asyncpg.Connection, times: int
 ) -> None:
-    calls = [
-        client.call("POST", "/tally/tallies", json=ASK, headers={"Idempotency-Key": "k1"}) for _ in range(times)
-    ]
+    calls = [client.call("POST", "/tally/tallies", json=ASK, headers={"Idempotency-Key": "k1"}) for _ in range(times)]
     answers = await asyncio.gather(*calls)
     assert [answer[:2] for answer in answers] == [(201, {"name": "sold", "count": 2})] * times
     assert await stands(owner) == 2

@@ -46,11 +46,11 @@ def test_two_refusals_with_the_same_facts_are_two() -> None:
 
 
 def test_a_refusal_can_be_the_cause_of_another() -> None:
+    def refuse() -> None:
+        raise Conflict from Malformed("a", "b")
+
     with pytest.raises(Conflict) as caught:
-        try:
-            raise Malformed("a", "b")
-        except Malformed as cause:
-            raise Conflict from cause
+        refuse()
     assert isinstance(caught.value.__cause__, Malformed)
 
 

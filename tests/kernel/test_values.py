@@ -72,7 +72,9 @@ def test_a_hash_is_kept_in_lower_case() -> None:
     assert Hash32.parse("0x" + "AB" * 32) == "0x" + "ab" * 32
 
 
-@pytest.mark.parametrize("text", ["", "0x", "0x" + "a" * 63, "0x" + "a" * 65, "a" * 66, "0x" + "x" * 64, "0x" + "g" * 64])
+@pytest.mark.parametrize(
+    "text", ["", "0x", "0x" + "a" * 63, "0x" + "a" * 65, "a" * 66, "0x" + "x" * 64, "0x" + "g" * 64]
+)
 def test_what_is_no_hash_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="64 hexadecimal"):
         Hash32.parse(text)

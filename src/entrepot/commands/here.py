@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,6 +21,7 @@ from entrepot.kernel.settings import ChainSettings, Settings, variable
 from entrepot.kernel.upkeep import migrate
 
 T = TypeVar("T")
+LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 TO_CHILDREN = ("home", "database_url", "database_owner_url", "host", "port", "public_url", "server_role")
 
 
@@ -79,7 +80,7 @@ def database() -> Iterator[Settings]:
         yield found
 
 
-def run(work: Coroutine[Any, Any, T], database_url: str = "") -> T:
+def run(work: Coroutine[Any, Any, T], database_url: str = "", loop: LoopFactory | None = None) -> T:
     """Runs a command's work, after a look whether the database that it needs is there."""
 
     async def whole() -> T:
@@ -91,7 +92,8 @@ def run(work: Coroutine[Any, Any, T], database_url: str = "") -> T:
             raise
         return await work
 
-    return asyncio.run(whole())
+    with asyncio.Runner(loop_factory=loop) as runner:
+        return runner.run(whole())
 
 
 async def require_database(url: str) -> None:

@@ -17,7 +17,7 @@ from entrepot.commands.migrate import bring_up
 from entrepot.console import Failed
 from entrepot.dev import postgres
 from entrepot.dev.anvil import Account, Anvil, AnvilFailed, AnvilMissing, anvil
-from entrepot.dev.process import Child, entrepot
+from entrepot.dev.process import Child, entrepot, outlived
 from entrepot.kernel.chain import deploy
 from entrepot.kernel.chain.account import SigningAccount
 from entrepot.kernel.chain.chains import Chains
@@ -40,10 +40,14 @@ class Market:
     url: str
     accounts: tuple[Account, ...]
     children: tuple[Child, ...]
+    node: int | None = None
+    """The process of the local chain."""
 
     async def until_one_ends(self) -> None:
-        """Waits; raises `Ended` when the server or the worker does."""
+        """Waits; raises `Ended` when the server, the worker or the local chain does."""
         waiting = [asyncio.ensure_future(child.outlived()) for child in self.children]
+        if self.node is not None:
+            waiting.append(asyncio.ensure_future(outlived("local chain", self.node)))
         try:
             done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
             for each in done:
@@ -63,10 +67,11 @@ async def open_market(settings: Settings, *, local_chain: bool) -> AsyncIterator
     async with AsyncExitStack() as stack:
         settings = stack.enter_context(_database(settings))
         accounts: tuple[Account, ...] = ()
+        chain_process = None
         await bring_up(settings)
         if local_chain and not settings.chains:
             node = await stack.enter_async_context(_chain(settings))
-            accounts = node.accounts
+            accounts, chain_process = node.accounts, node.pid
             one = ChainSettings(name=LOCAL, chain_id=LOCAL_ID, endpoints=(node.url,), confirmations=1)
             settings = msgspec.structs.replace(settings, chains=(one,))
             await _contracts(settings, accounts)
@@ -75,7 +80,7 @@ async def open_market(settings: Settings, *, local_chain: bool) -> AsyncIterator
         url = f"http://{_reachable(settings.host)}:{settings.port}"
         stack.enter_context(here.noted(settings.home, here.Running(os.getpid(), url, settings.chains)))
         children = await _children(stack, settings, url)
-        yield Market(settings, url, accounts, children)
+        yield Market(settings, url, accounts, children, chain_process)
 
 
 def require_free(settings: Settings) -> None:

@@ -1,6 +1,5 @@
 """`entrepot worker`: tasks at their times and services all the time."""
 
-import asyncio
 import logging
 import sys
 
@@ -24,8 +23,7 @@ def worker() -> None:
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=FORM)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     with here.database() as settings:
-        asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
-        here.run(here.until_stopped(work(settings)), settings.database_url)
+        here.run(here.until_stopped(work(settings)), settings.database_url, uvloop.new_event_loop)
 
 
 async def work(settings: Settings) -> None:

@@ -78,6 +78,13 @@ class Child:
         self.still_there()
 
 
+async def outlived(name: str, pid: int) -> None:
+    """Looks every second whether a process is there, and raises `Ended` when it is not."""
+    while is_alive(pid):  # noqa: ASYNC110
+        await asyncio.sleep(1)
+    raise Ended(f"the {name} ended by itself")
+
+
 @asynccontextmanager
 async def entrepot(name: str, arguments: Sequence[str], log: Path, more: Mapping[str, str]) -> AsyncIterator[Child]:
     """`entrepot` with these arguments and `more` in its environment, saying what it says to a file of its own."""

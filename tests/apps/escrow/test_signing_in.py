@@ -1,5 +1,7 @@
 """What signing in does to a profile."""
 
+import asyncio
+
 from tests.apps.escrow.conftest import Market, public_key
 
 KEYS = "SELECT public_key FROM escrow.public_keys WHERE wallet = $1 ORDER BY since"
@@ -53,3 +55,12 @@ async def test_a_wallet_whose_profile_alone_says_so_is_blacklisted_too(market: M
     member = await market.member()
     await market.owner.execute("UPDATE escrow.user_profiles SET is_blacklisted = true")
     assert (await member.sign_in()).status == 403
+
+
+async def test_of_two_first_sign_ins_at_once_one_key_is_kept(market: Market) -> None:
+    for _ in range(5):
+        newcomer = market.stranger()
+        answers = await asyncio.gather(*(newcomer.sign_in(public_key()) for _ in range(4)))
+        assert {answer.status for answer in answers} == {200}
+        kept = [row[0] for row in await market.owner.fetch(KEYS, newcomer.wallet)]
+        assert kept == [await market.owner.fetchval(KEY, newcomer.wallet)]

@@ -51,6 +51,8 @@ async def deliver(db: Write, ask: Deliver, chains: Chains) -> Delivery:
     ORDER.after(deal.status, OrderEvent.CONFIRM_DELIVERY)
     if not deal.buyer_public_key:
         raise BuyerHasNoKey
+    if deal.buyer_public_key != ask.buyer_public_key:
+        raise KeyRotated(deal.buyer_public_key)
     await store.keep_delivery(db, deal.id, ask.product_key_encrypted)
     digest = hashlib.sha256(ask.product_key_encrypted.raw).digest()
     transaction = await _act(db, chains, deal, "sellerConfirmDelivery", digest)
