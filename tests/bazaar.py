@@ -88,9 +88,9 @@ class Bazaar:
 
 
 @asynccontextmanager
-async def opened(database: Database, chain: str = "ethereum", *, block_time: int | None = None) -> AsyncIterator[Bazaar]:
+async def opened(database: Database, chain: str = "ethereum") -> AsyncIterator[Bazaar]:
     """A fresh chain with the contracts deployed and noted in that database."""
-    async with anvil(block_time=block_time, accounts=EVM_ACCOUNTS) as node:
+    async with anvil(accounts=EVM_ACCOUNTS) as node:
         deployer = SigningAccount.from_key(node.accounts[0].private_key, node.rpc, 31_337)
         plan = Plan(treasury=node.accounts[0].address, tokens={}, test_tokens=True)
         place = Chain(chain, 31_337, node.rpc, 1)

@@ -177,6 +177,8 @@ def test_the_demo_trades_and_a_market_started_after_it_goes_on_where_it_stopped(
         assert chain["is_well"]
         assert chain["head"] >= 11  # blocks of the demo: the chain goes on
         assert shell("up", **given).returncode == 1  # one market for one home
+        second = shell("serve", **given)  # two servers of one port would answer in turns
+        assert (second.returncode, "is taken" in second.stderr) == (1, True)
         up.send_signal(signal.SIGTERM)
         assert up.wait(20) == 0
     assert "stopped" in (tmp_path / "up.log").read_text()

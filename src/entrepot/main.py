@@ -36,6 +36,7 @@ class House:
         self.database = Database(settings.database_url, settings)
         self.chains = Chains(settings.chains)
         self.vault = Vault(settings.vault_key_bytes or key_file(settings.home))
+        self.kept = {kind: kind() for app in self.apps for kind in app.keeps}
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -50,7 +51,8 @@ class House:
     def resources(self) -> dict[type, object]:
         """What an operation may name as a parameter."""
         hooks = SignInHooks(tuple(app.on_sign_in for app in self.apps if app.on_sign_in is not None))
-        return {Settings: self.settings, Chains: self.chains, Database: self.database, Vault: self.vault, SignInHooks: hooks}
+        own = {Settings: self.settings, Chains: self.chains, Database: self.database, Vault: self.vault}
+        return {**self.kept, **own, SignInHooks: hooks}
 
     def endpoints(self) -> list[Endpoint]:
         """Every route of every app, checked against its operation."""

@@ -12,7 +12,7 @@ PROJECT = Path(__file__).parents[2]
 MOST_LINES = 400
 MOST_LINES_OF_A_FUNCTION = 40
 ELSEWHERE = re.compile(
-    r"(?<![\w.])/(work|root|home/\w+|Users/\w+|opt/(pypi|wheels))/"
+    r"(?<![\w.])/(work|root|home/\w+|Users/\w+|var/tmp|opt/(pypi|wheels))/"
     r"|(pypi\.org|pythonhosted\.org|registry\.npmjs\.org|registry\.yarnpkg\.com)|--(extra-)?index-url|--find-links"
 )
 

@@ -48,7 +48,12 @@ class Follower:
 
     async def start(self) -> asyncio.subprocess.Process:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "tests.faults.follower", self.chain, env=self.environment, stdout=asyncio.subprocess.PIPE
+            sys.executable,
+            "-m",
+            "tests.faults.follower",
+            self.chain,
+            env=self.environment,
+            stdout=asyncio.subprocess.PIPE,
         )
         assert process.stdout is not None
         assert await asyncio.wait_for(process.stdout.readline(), 60) == b"following\n"

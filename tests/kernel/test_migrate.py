@@ -94,7 +94,7 @@ async def test_a_run_waits_for_the_one_before(empty: TestDatabase) -> None:
     other = await asyncpg.connect(empty.owner_url)
     await other.fetchval("SELECT pg_advisory_lock($1)", migrate.LOCK)
     run = asyncio.create_task(migrate.up(empty.owner_url, find_apps(), ROLE))
-    await eventually(other, WAITING, "advisory")
+    await eventually(other, "SELECT count(*) > 1 FROM pg_stat_activity WHERE query LIKE '%try_advisory_lock%'")
     assert await other.fetchval("SELECT to_regnamespace('core')") is None
     await other.fetchval("SELECT pg_advisory_unlock($1)", migrate.LOCK)
     await asyncio.wait_for(run, 60)
@@ -128,6 +128,33 @@ async def test_a_migration_gives_way_to_a_long_transaction_and_comes_back(
     assert (await migrate.status(database.owner_url, [probe]))[0].is_current
     assert await owner.fetchval("SELECT has_table_privilege($1, 'probe.things', 'INSERT')", ROLE)
     await reader.close()
+
+
+CONCURRENT = """
+from alembic import op
+revision, down_revision = "p2", "p1"
+def upgrade():
+    with op.get_context().autocommit_block():
+        op.execute("CREATE INDEX CONCURRENTLY things_id ON probe.things (id)")
+def downgrade(): op.execute("DROP INDEX probe.things_id")
+"""
+
+
+async def test_an_index_is_built_beside_the_traffic_while_others_wait_for_their_turn(
+    database: TestDatabase, owner: asyncpg.Connection, probe: App
+) -> None:
+    await migrate.up(database.owner_url, [probe], ROLE)
+    (migrate.home(probe) / "versions" / "p2.py").write_text(CONCURRENT)
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group, owner.transaction():
+        await owner.execute("INSERT INTO probe.things VALUES (1)")
+        for _ in range(3):
+            group.create_task(migrate.up(database.owner_url, [probe], ROLE))
+        watcher = await asyncpg.connect(database.owner_url)
+        await eventually(watcher, WAITING, "virtualxid")
+        await eventually(watcher, "SELECT count(*) > 2 FROM pg_stat_activity WHERE query LIKE '%advisory_lock%'")
+        await watcher.close()
+    assert await owner.fetchval("SELECT indisvalid FROM pg_index WHERE indexrelid = 'probe.things_id'::regclass")
+    assert (await migrate.status(database.owner_url, [probe]))[0].is_current
 
 
 async def test_a_migration_that_fails_leaves_the_schema_as_it_was(

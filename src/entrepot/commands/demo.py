@@ -10,7 +10,7 @@ import typer
 
 from entrepot import console
 from entrepot.commands import here
-from entrepot.commands.market import LOCAL, LOCAL_ID, Market, is_free, open_market
+from entrepot.commands.market import LOCAL, LOCAL_ID, Market, open_market
 from entrepot.commands.up import show
 from entrepot.console import Failed
 from entrepot.dev.market import fill
@@ -45,7 +45,7 @@ def demo_settings() -> Settings:
         writes_per_minute=PLENTY,
         sign_ins_per_minute=PLENTY,
     )
-    port = given.port if is_free(given.host, given.port) else here.free_port(given.host)
+    port = given.port if here.is_free(given.host, given.port) else here.free_port(given.host)
     return msgspec.structs.replace(given, port=port, public_url=f"http://localhost:{port}")
 
 

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import socket
+import sys
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -168,3 +169,33 @@ def free_port(host: str) -> int:
         probe.bind((host, 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def is_free(host: str, port: int) -> bool:
+    """Whether a server could listen there."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with suppress(OSError):
+            probe.bind((host, port))
+            return True
+    return False
+
+
+@contextmanager
+def alone_at(host: str, port: int) -> Iterator[None]:
+    """Raises `Failed` where the port is another program's, or another server's of ours.
+
+    Our servers share a port with whoever else shares it (SO_REUSEPORT), so two would answer in turns, each from a
+    database of its own, and nothing would tell. On Linux the first takes a name that no second process can have; it is
+    given back at the process's end, however it ends.
+    """
+    taken = Failed(f"port {port} on {host} is taken", "set ENTREPOT_PORT to another")
+    with socket.socket(socket.AF_UNIX) as name:
+        if sys.platform == "linux":
+            try:
+                name.bind(f"\0entrepot server on port {port}")
+            except OSError:
+                raise taken from None
+        if not is_free(host, port):
+            raise taken
+        yield

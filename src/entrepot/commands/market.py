@@ -2,9 +2,8 @@
 
 import asyncio
 import os
-import socket
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager, suppress
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from time import monotonic
 
@@ -85,18 +84,8 @@ async def open_market(settings: Settings, *, local_chain: bool) -> AsyncIterator
 
 def require_free(settings: Settings) -> None:
     """Raises `Failed` where another program has the server's port."""
-    if not is_free(settings.host, settings.port):
+    if not here.is_free(settings.host, settings.port):
         raise Failed(f"port {settings.port} on {settings.host} is taken", "set ENTREPOT_PORT to another")
-
-
-def is_free(host: str, port: int) -> bool:
-    """Whether a server could listen there."""
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        with suppress(OSError):
-            probe.bind((host, port))
-            return True
-    return False
 
 
 @contextmanager
@@ -120,7 +109,7 @@ async def _chain(settings: Settings) -> AsyncIterator[Anvil]:
     """The local chain, with the state that it had."""
     folder = settings.home / "chain"
     folder.mkdir(exist_ok=True)
-    port = USUAL_PORT if is_free("127.0.0.1", USUAL_PORT) else 0
+    port = USUAL_PORT if here.is_free("127.0.0.1", USUAL_PORT) else 0
     async with AsyncExitStack() as stack:
         try:
             with console.step("Starting the local chain", "local chain") as step:

@@ -59,6 +59,9 @@ class App:
     """Tables in which the server may neither change nor delete a row."""
     commands: typer.Typer | None = None
     """What `entrepot <name>` offers to operators."""
+    keeps: tuple[type, ...] = ()
+    """What its operations share while the process lives, such as a cache: the house makes one of each type, without
+    arguments, and hands it to whoever names the type as a parameter."""
     on_sign_in: OnSignIn | None = None
     """Called in the transaction of a sign-in; may refuse it."""
 

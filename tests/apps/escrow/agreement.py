@@ -46,7 +46,8 @@ async def _orders(connection: asyncpg.Connection, bazaar: Bazaar) -> list[str]:
             "release_deadline": order.release_deadline,
             "delivery_hash": "0x" + order.delivery_hash.hex() if any(order.delivery_hash) else None,
         }
-        wrong += [f"order {number}: {name} is {row[name]}, not {value}" for name, value in says.items() if row[name] != value]
+        differing = [name for name, value in says.items() if row[name] != value]
+        wrong += [f"order {number}: {name} is {row[name]}, not {says[name]}" for name in differing]
     return wrong
 
 

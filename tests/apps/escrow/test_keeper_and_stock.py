@@ -25,6 +25,17 @@ GOOD = hashlib.sha256(b"a good").digest()
 DELIVERY = hashlib.sha256(b"sealed").digest()
 PRICE = 25 * 10**6
 DAY = 86_400
+ADD_PROFILE = "INSERT INTO escrow.user_profiles (wallet, public_key) VALUES ($1, '') ON CONFLICT DO NOTHING"
+ADD_PRODUCT = """
+    INSERT INTO escrow.products (id, seller_wallet, title_preview, description_preview, category, price_usdt, stock,
+        product_hash)
+    VALUES ($1, $2, 'A good', 'Good', 'data', 25, $3, $4)
+"""
+ADD_RESERVATION = """
+    INSERT INTO escrow.reservations (id, product_id, buyer_wallet, chain, token, amount, platform_fee, expires_at)
+    VALUES ($1, $2, $3, 'ethereum', 'USDT', 25, 0.5, now() + interval '15 minutes')
+"""
+ADD_MESSAGE = "INSERT INTO escrow.messages (order_id, sender_wallet, ciphertext, nonce) VALUES ($1, $2, 'x', 'y')"
 VAULT = Vault({"test": bytes(32)})
 
 
@@ -56,31 +67,18 @@ async def indexer(doors: Database, chains: Chains, market: Bazaar) -> Indexer:
 async def list_product(owner: asyncpg.Connection, market: Bazaar, stock: int) -> UUID:
     """A listing of the first party's."""
     seller = market.parties[0].address
-    await owner.execute("INSERT INTO escrow.user_profiles (wallet, public_key) VALUES ($1, '') ON CONFLICT DO NOTHING", seller)
+    await owner.execute(ADD_PROFILE, seller)
     made = new_id()
-    await owner.execute(
-        """INSERT INTO escrow.products (id, seller_wallet, title_preview, description_preview, category, price_usdt, stock,
-            product_hash) VALUES ($1, $2, 'A good', 'Good', 'data', 25, $3, $4)""",
-        made,
-        seller,
-        stock,
-        "0x" + GOOD.hex(),
-    )
+    await owner.execute(ADD_PRODUCT, made, seller, stock, "0x" + GOOD.hex())
     return made
 
 
 async def reserve(owner: asyncpg.Connection, market: Bazaar, product: UUID) -> UUID:
     """A reservation for the second party."""
     buyer = market.parties[1].address
-    await owner.execute("INSERT INTO escrow.user_profiles (wallet, public_key) VALUES ($1, '') ON CONFLICT DO NOTHING", buyer)
+    await owner.execute(ADD_PROFILE, buyer)
     made = new_id()
-    await owner.execute(
-        """INSERT INTO escrow.reservations (id, product_id, buyer_wallet, chain, token, amount, platform_fee, expires_at)
-        VALUES ($1, $2, $3, 'ethereum', 'USDT', 25, 0.5, now() + interval '15 minutes')""",
-        made,
-        product,
-        buyer,
-    )
+    await owner.execute(ADD_RESERVATION, made, product, buyer)
     return made
 
 
@@ -124,7 +122,8 @@ async def test_someone_elses_reservation_or_price_makes_a_direct_order(
     await buy(market, reservation.bytes + bytes(16))
     await buy(market, reservation.bytes + bytes(16))
     await indexer.catch_up()
-    rows = await owner.fetch("SELECT id = $1 AS is_reserved, is_direct FROM escrow.orders ORDER BY onchain_order_id", reservation)
+    query = "SELECT id = $1 AS is_reserved, is_direct FROM escrow.orders ORDER BY onchain_order_id"
+    rows = await owner.fetch(query, reservation)
     assert [tuple(row) for row in rows] == [(False, True), (True, False), (False, True)]
     assert await shelf(owner, product) == (2, "active", 0)
 
@@ -166,7 +165,7 @@ async def test_a_reorganisation_gives_the_unit_back_and_a_reservation_can_be_use
     await indexer.catch_up()
     order = await owner.fetchval("SELECT id FROM escrow.orders")
     buyer = market.parties[1].address
-    await owner.execute("INSERT INTO escrow.messages (order_id, sender_wallet, ciphertext, nonce) VALUES ($1, $2, 'x', 'y')", order, buyer)
+    await owner.execute(ADD_MESSAGE, order, buyer)
     await market.reorg(1)
     await indexer.catch_up()
     assert await shelf(owner, product) == (1, "active", 0)

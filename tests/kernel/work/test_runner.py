@@ -66,7 +66,7 @@ async def working(pool: Database, app: Declared) -> AsyncIterator[None]:
 async def eventually(found: Callable[[], Awaitable[object]], seconds: float = 20) -> object:
     """What is found, as soon as it is."""
     async with asyncio.timeout(seconds):
-        while not (there := await found()):  # noqa: ASYNC110
+        while not (there := await found()):
             await asyncio.sleep(0.05)
         return there
 

@@ -5,6 +5,7 @@ from datetime import timedelta
 from entrepot.apps.escrow.model import ORDER, PRODUCT
 from entrepot.apps.escrow.operations.profiles import on_sign_in
 from entrepot.apps.escrow.routes import ROUTES
+from entrepot.apps.escrow.store.search import Samples
 from entrepot.apps.escrow.tables import METADATA
 from entrepot.apps.escrow.tasks import SERVICES, TASKS
 from entrepot.kernel.app import App, Expire, Keep
@@ -16,6 +17,7 @@ APP = App(
     tables=METADATA,
     routes=ROUTES,
     on_sign_in=on_sign_in,
+    keeps=(Samples,),
     tasks=TASKS,
     services=SERVICES,
     contracts=("P2PEscrow",),

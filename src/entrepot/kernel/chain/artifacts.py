@@ -10,7 +10,7 @@ import msgspec
 SOURCE_TREE = Path(__file__).parents[4] / "contracts" / "built"
 
 
-class NoSuchArtifact(LookupError):  # noqa: N818
+class NoSuchArtifact(LookupError):
     """There is no compiled contract of that name, neither in the source tree nor in the package."""
 
 

@@ -7,6 +7,7 @@ that no gap stays in front of the next. Two processes may send for one account: 
 import logging
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -25,10 +26,13 @@ SPARE_GAS = 1.3
 BUMP = 1.25  # nodes take a replacement from 10 % more on; 12.5 % on some
 STUCK_AFTER = timedelta(seconds=60)
 
+LOCK_ACCOUNT = Query("""
+    INSERT INTO core.chain_accounts AS a (chain, address, next_nonce) VALUES (:chain, :address, 0)
+    ON CONFLICT (chain, address) DO UPDATE SET next_nonce = a.next_nonce
+""")
 TAKE_NONCE = Query("""
-    INSERT INTO core.chain_accounts AS a (chain, address, next_nonce) VALUES (:chain, :address, :floor + 1)
-    ON CONFLICT (chain, address) DO UPDATE SET next_nonce = greatest(a.next_nonce, :floor) + 1
-    RETURNING next_nonce - 1
+    UPDATE core.chain_accounts SET next_nonce = greatest(next_nonce, :floor) + 1
+    WHERE chain = :chain AND address = :address RETURNING next_nonce - 1
 """)
 IS_OPEN = Query("SELECT 1 FROM core.chain_transactions WHERE chain = :chain AND purpose = :purpose AND state = 'open'")
 ADD = Query("""
@@ -93,30 +97,28 @@ class Sender:
         gas = int(await self.chain.rpc.estimate_gas(call) * SPARE_GAS)
         fees = await self.chain.rpc.fees()
         floor = await self.chain.rpc.nonce(self.address, "latest")
-        try:
-            async with self.database.write() as db:
-                # This locks the account's row, so that two senders of one purpose come one after the other.
-                nonce = await db.value(TAKE_NONCE, chain=self.chain.name, address=self.address, floor=floor)
-                if await db.value(IS_OPEN, chain=self.chain.name, purpose=purpose):
-                    raise _StillOpenError  # rolls the nonce back
-                made = Open(new_id(), nonce, to, data, gas, fees.most, fees.priority, [], is_stuck=False)
-                raw, tx_hash = self._signed(made)
-                await db.run(
-                    ADD,
-                    id=made.id,
-                    chain=self.chain.name,
-                    sender=self.address,
-                    nonce=nonce,
-                    purpose=purpose,
-                    recipient=to,
-                    data=data,
-                    gas=gas,
-                    max_fee=made.max_fee,
-                    max_tip=made.max_tip,
-                    hash=tx_hash,
-                )
-        except _StillOpenError:
-            return None
+        async with self.database.write() as db:
+            # Two senders of one purpose come one after the other.
+            await db.run(LOCK_ACCOUNT, chain=self.chain.name, address=self.address)
+            if await db.value(IS_OPEN, chain=self.chain.name, purpose=purpose):
+                return None
+            nonce = await db.value(TAKE_NONCE, chain=self.chain.name, address=self.address, floor=floor)
+            made = Open(new_id(), nonce, to, data, gas, fees.most, fees.priority, [], is_stuck=False)
+            raw, tx_hash = self._signed(made)
+            await db.run(
+                ADD,
+                id=made.id,
+                chain=self.chain.name,
+                sender=self.address,
+                nonce=nonce,
+                purpose=purpose,
+                recipient=to,
+                data=data,
+                gas=gas,
+                max_fee=made.max_fee,
+                max_tip=made.max_tip,
+                hash=tx_hash,
+            )
         await self._broadcast(raw, tx_hash)
         return tx_hash
 
@@ -169,20 +171,18 @@ class Sender:
 
     def _signed(self, one: Open) -> tuple[bytes, str]:
         """The transaction as sent, and its hash; signing the same twice gives the same bytes (RFC 6979)."""
-        signed = self.key.sign_transaction(
-            {
-                "type": 2,
-                "chainId": self.chain.id,
-                "nonce": one.nonce,
-                "gas": one.gas,
-                "maxFeePerGas": max(one.max_fee, one.max_tip),
-                "maxPriorityFeePerGas": one.max_tip,
-                "to": one.recipient,
-                "value": 0,
-                "data": one.data,
-            }
-        )
-        raw = bytes(signed.raw_transaction)
+        deal: dict[str, Any] = {
+            "type": 2,
+            "chainId": self.chain.id,
+            "nonce": one.nonce,
+            "gas": one.gas,
+            "maxFeePerGas": max(one.max_fee, one.max_tip),
+            "maxPriorityFeePerGas": one.max_tip,
+            "to": one.recipient,
+            "value": 0,
+            "data": one.data,
+        }
+        raw = bytes(self.key.sign_transaction(deal).raw_transaction)
         return raw, "0x" + keccak(raw).hex()
 
     async def _broadcast(self, raw: bytes, tx_hash: str) -> None:
@@ -191,7 +191,3 @@ class Sender:
             await self.chain.rpc.send_raw(raw)
         except RpcError as refused:
             LOG.warning("%s: %s was refused: %s", self.chain.name, tx_hash, refused)
-
-
-class _StillOpenError(Exception):
-    """A transaction of the same purpose is on its way."""

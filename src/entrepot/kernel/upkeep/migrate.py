@@ -24,6 +24,8 @@ T = TypeVar("T")
 LOCK = 0x656E7472  # "entr"
 ENVIRONMENT = Path(__file__).parent / "alembic"
 LOCK_TIMEOUT = "5s"
+TRY_LOCK = "SELECT CASE WHEN pg_try_advisory_lock(:key) THEN true ELSE pg_sleep(0.1) IS NULL END"
+"""Takes the lock, or waits a little and tells that it did not."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +75,13 @@ def home(app: App) -> Path:
 
 @contextmanager
 def locked(connection: Connection) -> Iterator[None]:
-    """One migration run at a time, on any machine; needs an address without a transaction pooler."""
-    connection.execute(sa.text("SELECT pg_advisory_lock(:key)"), {"key": LOCK})
+    """One migration run at a time, on any machine; needs an address without a transaction pooler.
+
+    Who waits asks again and again: a statement that waits in `pg_advisory_lock` has a snapshot, and a concurrent index
+    build by the one who holds the lock waits for all snapshots, which is a deadlock.
+    """
+    while not connection.execute(sa.text(TRY_LOCK), {"key": LOCK}).scalar_one():
+        connection.commit()
     connection.execute(sa.text(f"SET lock_timeout = '{LOCK_TIMEOUT}'"))
     connection.commit()
     try:

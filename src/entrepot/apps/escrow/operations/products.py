@@ -17,10 +17,12 @@ from entrepot.apps.escrow.calls.products import (
     SellerStatus,
 )
 from entrepot.apps.escrow.model import PRODUCT, ProductEvent, ProductStatus
+from entrepot.apps.escrow.operations import search
 from entrepot.apps.escrow.operations.members import trader
 from entrepot.apps.escrow.refusals import NoSuchProduct
 from entrepot.apps.escrow.store import catalogue, products
 from entrepot.apps.escrow.store.products import Wording
+from entrepot.apps.escrow.store.search import Samples
 from entrepot.kernel.db.doors import Json, Read, Write
 from entrepot.kernel.refusal import Malformed
 from entrepot.kernel.values import new_id
@@ -28,9 +30,12 @@ from entrepot.kernel.values import new_id
 ASKED = {SellerStatus.ACTIVE: ProductEvent.RESUME, SellerStatus.PAUSED: ProductEvent.PAUSE}
 
 
-async def list_products(db: Read, ask: ListProducts) -> Annotated[Json, ProductPage]:
-    """List what can be bought."""
-    return await catalogue.products(db, ask)
+async def list_products(db: Read, ask: ListProducts, samples: Samples) -> Annotated[Json, ProductPage]:
+    """List what can be bought.
+
+    A page may be shorter than asked, and even empty, while `next_cursor` still leads on.
+    """
+    return await (catalogue.products(db, ask) if ask.q is None else search.products(db, ask, samples))
 
 
 async def get_product(db: Read, ask: GetProduct) -> Annotated[Json, ProductDetail]:

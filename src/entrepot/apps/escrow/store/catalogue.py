@@ -3,13 +3,13 @@
 A filter that is not asked for is not in the text, so that the planner sees what is asked and nothing else.
 """
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 from entrepot.apps.escrow.calls.products import ListProducts, ProductSort
+from entrepot.apps.escrow.search.pattern import containing
 from entrepot.kernel.db.answers import moment, page
 from entrepot.kernel.db.doors import Json, Read
 from entrepot.kernel.db.query import Query
@@ -27,6 +27,7 @@ FILTERS = {
     "max_price": "p.price_usdt <= :max_price",
     "seller": "p.seller_wallet = :seller",
 }
+BESIDE_WORDS = ("category", "min_price", "max_price")
 
 
 @dataclass(frozen=True)
@@ -60,11 +61,6 @@ def listing(sort: ProductSort, filters: tuple[str, ...], *, later: bool) -> Quer
     rows = f"""SELECT {CARD} FROM escrow.products p JOIN escrow.user_profiles u ON u.wallet = p.seller_wallet
     WHERE {" AND ".join(conditions)} ORDER BY {sorting.by} LIMIT :limit::bigint"""
     return Query(page(rows, sort, sorting.key))
-
-
-def containing(words: str) -> str:
-    """The pattern of ILIKE for text that holds the words as they stand."""
-    return "%" + re.sub(r"([\\%_])", r"\\\1", words) + "%"
 
 
 async def products(db: Read, ask: ListProducts) -> Json:

@@ -88,8 +88,8 @@ SET_PRODUCTS = Query("""
 ADD_ORDERS = Query("""
     INSERT INTO escrow.orders (id, onchain_order_id, chain, buyer_wallet, seller_wallet, product_id, token, amount,
         platform_fee, tx_hash_create, created_at, updated_at, seller_deadline, block_number, is_direct)
-    SELECT v.id, v.onchain_order_id, :chain::escrow.chain_type, v.buyer, v.seller, v.product_id, v.token, v.amount, v.fee, v.tx_hash,
-        v.at, v.at, v.deadline, v.block_number, v.is_direct
+    SELECT v.id, v.onchain_order_id, :chain::escrow.chain_type, v.buyer, v.seller, v.product_id, v.token, v.amount,
+        v.fee, v.tx_hash, v.at, v.at, v.deadline, v.block_number, v.is_direct
     FROM unnest(:ids::uuid[], :numbers::bigint[], :buyers::text[], :sellers::text[], :products::uuid[],
         :tokens::escrow.token_type[], :amounts::numeric[], :fees::numeric[], :tx_hashes::text[], :ats::timestamptz[],
         :deadlines::timestamptz[], :blocks::bigint[], :directs::bool[])

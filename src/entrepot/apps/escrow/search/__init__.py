@@ -1,0 +1,1 @@
+"""How a search by words is planned: from a sample of the listings, without asking the database."""
