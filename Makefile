@@ -46,7 +46,7 @@ check: $(VENV) $(CONTRACTS)
 	.venv-contracts/bin/python contracts/build.py --check
 
 bench: $(BENCH) $(CHAIN)
-	.venv-bench/bin/python -m bench
+	.venv-bench/bin/python -m bench.run
 
 faults: $(VENV) $(CHAIN)
 	FAULTS=full .venv/bin/python -m pytest --timeout 3600 tests/faults

@@ -76,8 +76,10 @@ class Bazaar:
         await self.node.reorg(depth)
 
     async def act(self, sender: str, function: str, *arguments: object) -> str:
-        """A call of the escrow contract by a party."""
-        return await self.send(sender, self.escrow, ESCROW.encode_call(function, *arguments))
+        """A call of the escrow contract by a party, once it is in a block: anvil orders those of several as it likes."""
+        sent = await self.send(sender, self.escrow, ESCROW.encode_call(function, *arguments))
+        await self.settled()
+        return sent
 
     async def fund(self, buyers: tuple[Account, ...], symbol: str = "USDT") -> None:
         """Gives everyone of them tokens and lets the contract take them."""

@@ -12,6 +12,7 @@ import pytest
 from entrepot.kernel.db.database import Database
 from entrepot.kernel.db.doors import NoRow, Read, WritingRead
 from entrepot.kernel.db.query import Query
+from entrepot.kernel.refusal import Forbidden
 from entrepot.kernel.values import new_id
 from entrepot.kernel.wallet import Wallet
 from tests.conftest import TestDatabase, settings_for
@@ -73,6 +74,17 @@ async def test_a_write_that_raises_is_rolled_back_whole(pool: Database, owner: a
 
     with pytest.raises(asyncpg.UniqueViolationError):
         await fail()
+    assert await owner.fetchval(COUNT.sql) == 0
+
+
+async def test_a_refusal_after_a_write_rolls_it_back(pool: Database, owner: asyncpg.Connection) -> None:
+    async def refuse() -> None:
+        async with pool.write() as db:
+            await db.run(ADD, name="a", owner=new_id())
+            raise Forbidden
+
+    with pytest.raises(Forbidden):
+        await refuse()
     assert await owner.fetchval(COUNT.sql) == 0
 
 

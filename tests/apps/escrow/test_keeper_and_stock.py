@@ -86,7 +86,6 @@ async def buy(market: Bazaar, reference: bytes = bytes(32), price: int = PRICE) 
     number: int = await market.call("nextOrderId")
     seller, buyer = market.parties[0].address, market.parties[1].address
     await market.act(buyer, "createOrder", seller, market.token(), price, GOOD, reference)
-    await market.settled()
     return number
 
 
@@ -108,7 +107,6 @@ async def test_an_order_with_a_reservation_takes_its_id_and_its_unit(
     assert tuple(row) == (reservation, product, False, True)
     assert await shelf(owner, product) == (0, "sold_out", 0)
     await market.act(market.parties[1].address, "cancelOrder", number)
-    await market.settled()
     await indexer.catch_up()
     assert await shelf(owner, product) == (1, "active", 0)
 
@@ -136,12 +134,10 @@ async def test_stock_is_never_negative_and_only_what_was_taken_comes_back(
     await indexer.catch_up()
     assert await shelf(owner, product) == (0, "sold_out", 0)
     await market.act(market.parties[1].address, "cancelOrder", second)
-    await market.settled()
     await indexer.catch_up()
     assert await shelf(owner, product) == (0, "sold_out", 0)
     await market.act(market.parties[0].address, "sellerConfirmDelivery", first, DELIVERY)
     await market.act(market.parties[1].address, "buyerConfirmReceived", first)
-    await market.settled()
     await indexer.catch_up()
     assert await shelf(owner, product) == (0, "sold_out", 1)
 
@@ -184,25 +180,25 @@ async def test_the_keeper_ends_due_orders_and_the_database_changes_only_by_the_e
     key = Account.from_key(market.parties[5].private_key)
     async with doors.write() as db:
         await keep_key(db, VAULT, KEEPER, key)
-    late, quiet, fresh = await buy(market), await buy(market), await buy(market)
+    late, quiet = await buy(market), await buy(market)
     await market.act(market.parties[0].address, "sellerConfirmDelivery", quiet, DELIVERY)
-    await market.settled()
     await market.node.increase_time(DAY + 60)
     await indexer.catch_up()
     await keep_time(doors, chains, VAULT)
     statuses = "SELECT status FROM escrow.orders WHERE onchain_order_id = ANY($1) ORDER BY onchain_order_id"
-    before = [row[0] for row in await owner.fetch(statuses, [late, quiet, fresh])]
-    assert before == ["created", "seller_confirmed", "created"]
+    before = [row[0] for row in await owner.fetch(statuses, [late, quiet])]
+    assert before == ["created", "seller_confirmed"]
     await keep_time(doors, chains, VAULT)
     await indexer.catch_up()
+    assert [row[0] for row in await owner.fetch(statuses, [late, quiet])] == ["expired", "seller_confirmed"]
     await market.node.increase_time(3 * DAY)
     await indexer.catch_up()
     await keep_time(doors, chains, VAULT)
     await keep_time(doors, chains, VAULT)
     await market.node.mine(1)
     await indexer.catch_up()
-    after = [row[0] for row in await owner.fetch(statuses, [late, quiet, fresh])]
-    assert after == ["expired", "completed", "expired"]
+    after = [row[0] for row in await owner.fetch(statuses, [late, quiet])]
+    assert after == ["expired", "completed"]
     assert await disagreements(owner, market) == []
     sent = await owner.fetchval("SELECT count(*) FROM core.chain_transactions")
-    assert sent == 3
+    assert sent == 2

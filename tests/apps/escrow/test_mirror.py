@@ -110,6 +110,7 @@ async def test_two_indexers_at_once_apply_every_event_once(
             if not await disagreements(owner, market):
                 break
             await asyncio.sleep(0.05)
+        assert not any(run.done() for run in runs), "who comes second waits; it does not fail"
         for run in runs:
             run.cancel()
         await asyncio.gather(*runs, return_exceptions=True)
