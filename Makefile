@@ -45,8 +45,11 @@ check: $(VENV) $(CONTRACTS)
 	.venv/bin/lint-imports --no-logo
 	.venv-contracts/bin/python contracts/build.py --check
 
+# wrk is the load generator; PostGraphile, a peer, is installed by npm in its own folder.
 bench: $(BENCH) $(CHAIN)
-	.venv-bench/bin/python -m bench.run
+	@command -v wrk >/dev/null || apt-get install -y -qq wrk \
+		|| { echo "wrk is missing; on Debian: apt install wrk" >&2; exit 1; }
+	.venv-bench/bin/python -m bench
 
 faults: $(VENV) $(CHAIN)
 	FAULTS=full .venv/bin/python -m pytest --timeout 3600 tests/faults

@@ -75,7 +75,7 @@ def graphql(query: str, variables: dict[str, str | None]) -> str:
 def own(dsn: str, port: int) -> Command:
     """Our own server, one worker, everything on; the limit of reads is set as high as it goes, not off."""
     environment = {
-        "DATABASE_URL": dsn,
+        "DATABASE_URL": dsn.replace("postgres@", "entrepot_server@"),
         "ENTREPOT_HOME": str(server.directory() / "home"),
         "ENTREPOT_PORT": str(port),
         "ENTREPOT_WORKERS": "1",

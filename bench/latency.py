@@ -7,7 +7,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import asyncpg
-from asyncpg.pool import PoolConnectionProxy
+
+from entrepot.kernel.db.database import prepare
+from entrepot.kernel.db.doors import Read
 
 CLIENTS = 16
 
@@ -25,18 +27,7 @@ class Latency:
     goal: float | None = None
 
 
-Database = asyncpg.Connection | PoolConnectionProxy
-Call = Callable[[Database, random.Random], Awaitable[object]]
-
-
-def as_bytes(value: bytes) -> bytes:
-    """JSON made by PostgreSQL stays as it is."""
-    return value
-
-
-async def prepare(connection: asyncpg.Connection) -> None:
-    """Hand json over as bytes, as the application's pool does."""
-    await connection.set_type_codec("json", schema="pg_catalog", format="binary", decoder=as_bytes, encoder=as_bytes)
+Call = Callable[[Read, random.Random], Awaitable[object]]
 
 
 async def leave_alone(_: asyncpg.Connection) -> None:
@@ -62,11 +53,12 @@ async def measure(pool: asyncpg.Pool, name: str, call: Call, seconds: float, goa
     async def client(seed: int) -> None:
         rng = random.Random(seed)
         async with pool.acquire() as connection:
+            db = Read(connection)
             for _ in range(5):
-                await call(connection, rng)
+                await call(db, rng)
             until = time.perf_counter() + seconds
             while (began := time.perf_counter()) < until:
-                await call(connection, rng)
+                await call(db, rng)
                 taken.append(time.perf_counter() - began)
 
     await asyncio.gather(*(client(seed) for seed in range(CLIENTS)))

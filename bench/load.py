@@ -70,7 +70,7 @@ def drive(target: Running, requests: Requests, seconds: float) -> Run:
         timeout=seconds + 30,
     ).stdout
     spent = target.cpu_seconds() - before
-    found = re.search(r"^RESULT (\{.*\})$", output, re.M)
+    found = re.search(r"^RESULT (\{.*\})$", output, re.MULTILINE)
     result = json.loads(found.group(1)) if found else {"requests": 0, "failed": -1}
     if result["failed"] or not result["requests"]:
         raise RuntimeError(f"{target.name}: {result['failed']} of {result['requests']} requests failed\n{output}")

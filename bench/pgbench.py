@@ -20,7 +20,7 @@ def statement(kind: str) -> str:
     if kind == "lookup":
         return DRAW + " ".join(PRODUCT.split()).replace("$1", ID) + ";\n"
     page = " ".join(LATER_PAGE.split())
-    return DRAW + page.replace("$1::bigint", "20").replace("$2::timestamptz", MOMENT).replace("$3::uuid", ID) + ";\n"
+    return DRAW + page.replace("$1::bigint", "20").replace("$2", MOMENT).replace("$3", ID) + ";\n"
 
 
 def run(running: PostgresServer, kind: str, seconds: float) -> float:
@@ -48,7 +48,7 @@ def run(running: PostgresServer, kind: str, seconds: float) -> float:
         check=True,
         timeout=seconds + 60,
     ).stdout
-    found = re.search(r"^tps = ([\d.]+)", output, re.M)
+    found = re.search(r"^tps = ([\d.]+)", output, re.MULTILINE)
     if found is None:
         raise RuntimeError(output)
     return float(found.group(1))

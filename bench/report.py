@@ -80,7 +80,7 @@ def write(name: str, title: str, result: dict[str, Any], table: list[str]) -> Pa
     head = [
         f"# {title}",
         "",
-        f"Made by `python -m bench.run {name}` at {about['at']}: {about['processor']}, {about['cores']} cores, "
+        f"Made by `python -m bench {name}` at {about['at']}: {about['processor']}, {about['cores']} cores, "
         f"{about['memory_gb']} GB, load {about['load']}, Python {about['python']}, Node {about['node']}.",
         "PostgreSQL: " + ", ".join(f"{key} = {value}" for key, value in SETTINGS.items()) + ".",
         "",

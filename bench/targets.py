@@ -7,13 +7,14 @@ from typing import Any
 
 from bench import statements
 from bench.latency import CLIENTS, measure, open_pool
+from entrepot.kernel.db.doors import Read
 
 
 async def all_targets(dsn: str, seconds: float, tell: Callable[[str], None]) -> list[dict[str, Any]]:
     """One target after the other over one pool."""
     pool = await open_pool(dsn)
     async with pool.acquire() as connection:
-        drawn = await statements.Drawn.take(connection)
+        drawn = await statements.Drawn.take(Read(connection))
     found: list[dict[str, Any]] = []
     groups = (statements.listings, statements.lookups, statements.searches)
     for target in [target for group in groups for target in group(drawn)]:

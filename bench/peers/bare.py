@@ -43,9 +43,9 @@ async def page(query: str) -> bytes | None:
     if not cursor:
         found: bytes | None = await pool.fetchval(FIRST_PAGE, 20)
         return found
-    moment, _, product = unquote(cursor).partition("~")
-    found = await pool.fetchval(LATER_PAGE, 20, datetime.fromisoformat(moment), UUID(product))
-    return found
+    _, moment, product = unquote(cursor).split("~")
+    later: bytes | None = await pool.fetchval(LATER_PAGE, 20, datetime.fromisoformat(moment), UUID(product))
+    return later
 
 
 async def app(scope: Message, receive: Receive, send: Send) -> None:

@@ -1,4 +1,4 @@
-"""Runs the measurements: `python -m bench.run [escrow_reads] [escrow_targets]`, all when none is named."""
+"""Runs the measurements: `python -m bench [escrow_reads] [escrow_targets]`, all when none is named."""
 
 import argparse
 import asyncio
@@ -16,7 +16,7 @@ def tell(line: str) -> None:
 
 def main() -> int:
     """Start PostgreSQL, fill it if need be, measure, write the results; 1 when a goal is missed."""
-    parser = argparse.ArgumentParser(prog="python -m bench.run", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("names", nargs="*", choices=[*NAMES, []], metavar="NAME", help=", ".join(NAMES))
     parser.add_argument("--rounds", type=int, default=3, help="rounds over all servers")
     parser.add_argument("--seconds", type=float, default=5.0, help="length of one run")
