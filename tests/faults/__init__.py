@@ -1,0 +1,1 @@
+"""Faults: processes killed, blocks taken back, and what must be true afterwards."""

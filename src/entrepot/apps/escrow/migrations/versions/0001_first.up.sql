@@ -219,7 +219,7 @@ CREATE TABLE escrow.orders (
 
 CREATE INDEX idx_orders_arbitrator ON escrow.orders (arbitrator_wallet) WHERE arbitrator_wallet IS NOT NULL;
 
-CREATE INDEX idx_orders_buyer ON escrow.orders (buyer_wallet);
+CREATE INDEX idx_orders_buyer ON escrow.orders (buyer_wallet, created_at DESC, id DESC);
 
 CREATE INDEX idx_orders_buyer_timeout ON escrow.orders (seller_confirmed_at) WHERE status = 'seller_confirmed';
 
@@ -229,7 +229,7 @@ CREATE INDEX idx_orders_created ON escrow.orders (created_at DESC);
 
 CREATE INDEX idx_orders_product ON escrow.orders (product_id);
 
-CREATE INDEX idx_orders_seller ON escrow.orders (seller_wallet);
+CREATE INDEX idx_orders_seller ON escrow.orders (seller_wallet, created_at DESC, id DESC);
 
 CREATE INDEX idx_orders_seller_timeout ON escrow.orders (created_at) WHERE status = 'created';
 
