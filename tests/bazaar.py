@@ -76,7 +76,7 @@ class Bazaar:
         await self.node.reorg(depth)
 
     async def act(self, sender: str, function: str, *arguments: object) -> str:
-        """A call of the escrow contract by a party, once it is in a block: anvil orders those of several as it likes."""
+        """A call of the escrow contract, once it is in a block: anvil orders those of several parties as it likes."""
         sent = await self.send(sender, self.escrow, ESCROW.encode_call(function, *arguments))
         await self.settled()
         return sent

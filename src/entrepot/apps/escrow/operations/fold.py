@@ -80,9 +80,7 @@ def fold(order: Mirrored | None, placed: Placed) -> Mirrored:
         return created(placed)
     move, told = TOLD[type(placed.event)](placed.event, placed)
     status = order.status if move is None else ORDER.after(order.status, move)
-    return msgspec.structs.replace(
-        order, status=status, updated_at=placed.at, block_number=placed.block_number, **told
-    )
+    return msgspec.structs.replace(order, status=status, updated_at=placed.at, block_number=placed.block_number, **told)
 
 
 Told = tuple[OrderEvent | None, dict[str, Any]]

@@ -81,9 +81,7 @@ class EscrowMirror:
     async def _remaining(self, db: Write, numbers: Sequence[int]) -> list[Placed]:
         rows = await db.rows(store.EVENTS, chain=self.chain, contract=self.contract, ids=numbers)
         return [
-            Placed(
-                events.from_json(row["name"], row["fields"]), row["block_at"], row["block_number"], row["tx_hash"]
-            )
+            Placed(events.from_json(row["name"], row["fields"]), row["block_at"], row["block_number"], row["tx_hash"])
             for row in rows
         ]
 
@@ -209,5 +207,3 @@ def direct_id(chain: str, placed: Placed) -> UUID:
     millis = int(placed.at.timestamp() * 1000)
     low = digest & ((1 << 80) - 1)
     return UUID(int=(millis << 80) | (low & ~(0xF << 76) & ~(0x3 << 62)) | (0x7 << 76) | (0x2 << 62))
-
-

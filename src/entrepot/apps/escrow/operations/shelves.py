@@ -51,5 +51,3 @@ def move(shelves: Mapping[UUID, Shelf], row: KeptOrder, order: Mirrored | None) 
     elif shelf.stock > 0 and PRODUCT.takes(shelf.status, ProductEvent.RESTOCK):
         shelf.status = PRODUCT.after(shelf.status, ProductEvent.RESTOCK)
     return holds
-
-
