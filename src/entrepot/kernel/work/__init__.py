@@ -1,1 +1,1 @@
-"""Work that no request waits for: services, cron ticks, leases and the outbox."""
+"""Work that no request waits for: tasks at their times, services all the time, leases."""
