@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import asyncpg
 
-from entrepot.kernel.db.database import prepare
+from entrepot.kernel.db.pool import prepare
 from entrepot.kernel.db.doors import Read
 
 CLIENTS = 16

@@ -17,6 +17,11 @@ ID, MOMENT = (f"(SELECT {column} FROM bench.pick WHERE n = :n)" for column in ("
 
 def statement(kind: str) -> str:
     """The script for `lookup` or `page`, its parameters replaced by a drawn row."""
+    # pgbench takes a colon before a letter for a variable of its own; to_char takes a quoted one for a colon.
+    return _script(kind).replace("HH24:MI:SS", 'HH24":"MI":"SS')
+
+
+def _script(kind: str) -> str:
     if kind == "lookup":
         return DRAW + " ".join(PRODUCT.split()).replace("$1", ID) + ";\n"
     page = " ".join(LATER_PAGE.split())

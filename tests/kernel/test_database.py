@@ -4,17 +4,18 @@ import asyncio
 import subprocess
 import sys
 import time
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, nullcontext
 
 import asyncpg
 import pytest
 
-from entrepot.kernel.db import database as module
+from entrepot.kernel.db import pool as module
 from entrepot.kernel.db.database import Database
 from entrepot.kernel.db.query import Query
 from entrepot.kernel.refusal import CommitUnknown, Unavailable
 from entrepot.kernel.values import new_id
 from tests.conftest import ROLE, TestDatabase, settings_for
+from tests.kernel.tunnel import dug
 
 PID = Query("SELECT pg_backend_pid()")
 ONE = Query("SELECT 1")
@@ -73,7 +74,7 @@ async def test_who_waits_is_served_when_a_place_is_free(database: TestDatabase) 
             process = await first.value(PID)
             waiting = asyncio.create_task(warm(pool, 1))
             await asyncio.sleep(0)
-            assert pool.places.locked()
+            assert pool.pool.places.locked()
         assert await waiting == {process}
 
 
@@ -125,6 +126,27 @@ async def test_without_the_trial_it_would_be_an_error(database: TestDatabase) ->
         with pytest.raises(module.LOST):
             await warm(pool, 1)
         assert len(await warm(pool, 1)) == 1
+
+
+@pytest.mark.parametrize("pre_ping", [True, False])
+@pytest.mark.usefixtures("blind")
+async def test_a_server_that_said_its_last_word_and_left_the_line_open_is_known_to_be_gone(
+    database: TestDatabase, owner: asyncpg.Connection, *, pre_ping: bool
+) -> None:
+    async with (
+        dug(database.url) as (url, tunnel),
+        Database(url, settings_for(database, pool_pre_ping=pre_ping)) as pool,
+    ):
+        before = await warm(pool, 1)
+        tunnel.is_silent = True
+        await owner.fetchval(KILL)
+        await asyncio.wait_for(tunnel.server_left.wait(), 10)
+        tunnel.is_silent = False
+        async with asyncpg.create_pool(url, min_size=1, max_size=1) as other:
+            await other.execute("SELECT 'by now the last word has arrived'")
+        with nullcontext() if pre_ping else pytest.raises(module.LOST):
+            assert not before & await warm(pool, 1)
+        assert len(await warm(pool, 4)) == 4
 
 
 async def test_a_transaction_that_was_killed_says_so_and_leaves_nothing(

@@ -8,7 +8,6 @@ from typing import Any, NewType, TypeVar
 
 import msgspec
 from asyncpg import Connection, Record
-from asyncpg.pool import PoolConnectionProxy
 
 from entrepot.kernel.db.query import Query
 from entrepot.kernel.values import trust_value
@@ -16,8 +15,6 @@ from entrepot.kernel.values import trust_value
 T = TypeVar("T")
 Json = NewType("Json", bytes)
 """A JSON document that PostgreSQL made; it goes to the socket as it is."""
-
-AnyConnection = Connection | PoolConnectionProxy
 
 
 class WritingRead(Exception):
@@ -38,7 +35,7 @@ class Read:
 
     __slots__ = ("connection",)
 
-    def __init__(self, connection: AnyConnection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self.connection = connection
 
     def _check(self, query: Query) -> None:

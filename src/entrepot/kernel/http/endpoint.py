@@ -9,8 +9,9 @@ import asyncpg
 import msgspec
 
 from entrepot.kernel.chain.endpoint import ChainFailure
-from entrepot.kernel.db.database import LOST, Database
+from entrepot.kernel.db.database import Database
 from entrepot.kernel.db.doors import Read, Write
+from entrepot.kernel.db.pool import LOST
 from entrepot.kernel.db.query import Query
 from entrepot.kernel.http import idempotency
 from entrepot.kernel.http.call import Call, Reply, reply

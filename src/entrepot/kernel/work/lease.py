@@ -7,7 +7,8 @@ from datetime import timedelta
 from time import monotonic
 from uuid import UUID
 
-from entrepot.kernel.db.database import GONE, Database
+from entrepot.kernel.db.database import Database
+from entrepot.kernel.db.pool import GONE
 from entrepot.kernel.db.query import Query
 from entrepot.kernel.refusal import Unavailable
 from entrepot.kernel.values import new_id
