@@ -6,6 +6,7 @@ Every text with the words matches the thinned pattern too; the words themselves 
 import re
 from dataclasses import dataclass
 from functools import reduce
+from math import prod
 from operator import and_
 
 from entrepot.apps.escrow.search.sample import Sample, trigrams
@@ -35,6 +36,7 @@ def thinned(words: str, sample: Sample) -> Pattern:
     # The case of other letters is PostgreSQL's own affair, so only plain ones are taken apart.
     usable = [n for n in range(len(low) - 2) if low[n : n + 3].isalnum()] if words.isascii() else []
     masks = {n: sample.masks.get(low[n : n + 3], 0) for n in usable}
+    share = {n: (mask.bit_count() + 0.5) / (len(sample) + 1) for n, mask in masks.items()}
     chosen: frozenset[int] = frozenset()
     left, cost = everything, float("inf")
     while True:
@@ -42,7 +44,9 @@ def thinned(words: str, sample: Sample) -> Pattern:
         for place in set(usable) - chosen:
             trial = _joined(chosen | {place})
             rest = reduce(and_, (masks.get(n, everything) for n in trial), left)
-            price = KEY_US * sample.rows * len(trial) + rest.bit_count() * sample.scale * HIT_US
+            # The trial that the sample likes best is liked too well: it may not promise less than its parts do.
+            met = max(rest.bit_count(), len(sample) * prod(share.get(n, 1.0) for n in trial))
+            price = KEY_US * sample.rows * len(trial) + met * sample.scale * HIT_US
             trials.append((price, sorted(trial), rest))
         if not trials or (best := min(trials))[0] >= cost:
             break
