@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import asyncpg
 
-from entrepot.kernel.db.pool import prepare
 from entrepot.kernel.db.doors import Read
+from entrepot.kernel.db.pool import prepare
 
 CLIENTS = 16
 
