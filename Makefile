@@ -57,7 +57,7 @@ faults: $(VENV) $(CHAIN)
 contracts: $(CONTRACTS)
 	.venv-contracts/bin/python contracts/build.py
 
-COMPILE := $(UV) pip compile --quiet --generate-hashes --no-header --no-emit-index-url --no-emit-find-links
+COMPILE := $(UV) pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --no-emit-find-links
 locks: $(VENV)
 	$(COMPILE) requirements/uv.in -o requirements/uv.txt
 	$(COMPILE) requirements/build.in -o requirements/build.txt

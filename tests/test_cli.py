@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -57,8 +58,15 @@ def shell(*arguments: str, **environment: str) -> Told:
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> str:
-    return str(tmp_path / "home")
+def place() -> Iterator[Path]:
+    """A folder that PostgreSQL may enter; pytest's own is closed to other users at every start of pytest."""
+    with tempfile.TemporaryDirectory(prefix="entrepot-test-") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def home(place: Path) -> str:
+    return str(place / "home")
 
 
 @pytest.fixture
@@ -161,8 +169,8 @@ def started(*arguments: str, until: str, log: Path, **environment: str) -> Itera
 
 
 @pytest.mark.timeout(400)
-def test_the_demo_trades_and_a_market_started_after_it_goes_on_where_it_stopped(tmp_path: Path) -> None:
-    given = {"ENTREPOT_HOME": str(tmp_path / "home"), "ENTREPOT_PORT": str(free_port())}
+def test_the_demo_trades_and_a_market_started_after_it_goes_on_where_it_stopped(place: Path) -> None:
+    given = {"ENTREPOT_HOME": str(place / "home"), "ENTREPOT_PORT": str(free_port())}
     demo = shell("demo", "--once", **given)
     assert demo.returncode == 0, demo.stdout + demo.stderr
     assert "500 products of 50 sellers" in demo.stdout
@@ -170,7 +178,7 @@ def test_the_demo_trades_and_a_market_started_after_it_goes_on_where_it_stopped(
     assert [line.split(": ")[1] for line in demo.stdout.splitlines() if "order in the database" in line] == [
         "created", "seller_confirmed", "completed", "completed",
     ]  # fmt: skip
-    with started("up", until="Ctrl-C stops it", log=tmp_path / "up.log", **given) as up:
+    with started("up", until="Ctrl-C stops it", log=place / "up.log", **given) as up:
         doctor = shell("doctor", "--json", **given)
         assert doctor.returncode == 0, doctor.stdout
         chain = json.loads(shell("chain", "status", "--json", **given).stdout)[0]
@@ -181,16 +189,16 @@ def test_the_demo_trades_and_a_market_started_after_it_goes_on_where_it_stopped(
         assert (second.returncode, "is taken" in second.stderr) == (1, True)
         up.send_signal(signal.SIGTERM)
         assert up.wait(20) == 0
-    assert "stopped" in (tmp_path / "up.log").read_text()
-    assert not (tmp_path / "home" / "postgres" / "postmaster.pid").exists()
+    assert "stopped" in (place / "up.log").read_text()
+    assert not (place / "home" / "postgres" / "postmaster.pid").exists()
 
 
 @pytest.mark.timeout(400)
-def test_a_market_whose_worker_dies_says_so_and_stops(tmp_path: Path) -> None:
-    given = {"ENTREPOT_HOME": str(tmp_path / "home"), "ENTREPOT_PORT": str(free_port())}
-    with started("up", until="Ctrl-C stops it", log=tmp_path / "up.log", **given) as up:
+def test_a_market_whose_worker_dies_says_so_and_stops(place: Path) -> None:
+    given = {"ENTREPOT_HOME": str(place / "home"), "ENTREPOT_PORT": str(free_port())}
+    with started("up", until="Ctrl-C stops it", log=place / "up.log", **given) as up:
         children = Path(f"/proc/{up.pid}/task/{up.pid}/children").read_text().split()
         workers = [pid for pid in children if Path(f"/proc/{pid}/cmdline").read_text().endswith("\0worker\0")]
         os.kill(int(workers[0]), signal.SIGKILL)
         assert up.wait(30) == 1
-    assert "the worker ended with status -9" in (tmp_path / "up.log").read_text()
+    assert "the worker ended with status -9" in (place / "up.log").read_text()

@@ -1,11 +1,11 @@
 """The interactive API page and its document, served from here: the page loads nothing from elsewhere."""
 
+from importlib.metadata import distribution
 from typing import Any
 
 import msgspec
 from litestar import MediaType, Response, get
 from litestar.static_files import create_static_files_router
-from swagger_ui_bundle import swagger_ui_path
 
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Entrepôt API</title>
@@ -17,6 +17,8 @@ PAGE = """<!doctype html>
 START = """SwaggerUIBundle({url: "/api/v1/openapi.json", dom_id: "#page", docExpansion: "list", deepLinking: true,
   tryItOutEnabled: true, persistAuthorization: true});
 """
+# Only the files of this package are wanted; importing it would bring a template engine.
+ASSETS = str(distribution("swagger-ui-py").locate_file("swagger_ui/static"))
 POLICY = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'"
 
 
@@ -36,5 +38,5 @@ def pages(document: dict[str, Any]) -> list[Any]:
     async def start() -> Response[str]:
         return Response(START, media_type="text/javascript")
 
-    assets = create_static_files_router("/api/v1/docs/assets", [swagger_ui_path], include_in_schema=False)
+    assets = create_static_files_router("/api/v1/docs/assets", [ASSETS], include_in_schema=False)
     return [openapi, page, start, assets]
