@@ -10,15 +10,13 @@ import typer
 
 from entrepot import console
 from entrepot.commands import here
-from entrepot.commands.market import LOCAL, LOCAL_ID, Market, open_market
+from entrepot.commands.market import LOCAL, Market, open_market
 from entrepot.commands.up import show
 from entrepot.console import Failed
 from entrepot.dev.market import fill
 from entrepot.dev.process import Ended
 from entrepot.dev.trade import Trade
-from entrepot.dev.visitor import open_http
 from entrepot.kernel import settings as configuration
-from entrepot.kernel.chain.rpc import Rpc
 from entrepot.kernel.settings import Settings
 
 PLENTY = 1_000_000  # calls a minute: one machine plays fifty sellers
@@ -75,10 +73,10 @@ async def perform(settings: Settings, *, once: bool) -> None:
 async def act(market: Market) -> None:
     """Fills the market, and trades."""
     chain = market.settings.chain(LOCAL)
-    async with open_http(market.url) as http, Rpc(chain.endpoints) as rpc:
-        products, sellers = await fill(http)
-        console.mark("good", f"the market has {products} products of {sellers} sellers")
-        console.line()
-        console.line("[name]A trade, from listing to payout[/]")
-        await Trade(http, rpc, (LOCAL, LOCAL_ID), market.accounts[1].address).run()
-        console.line()
+    domain = market.settings.domain
+    products, sellers = await fill(market.url, domain)
+    console.mark("good", f"the market has {products} products of {sellers} sellers")
+    console.line()
+    console.line("[name]A trade, from listing to payout[/]")
+    await Trade(market.url, domain, chain, market.accounts[1].address).run()
+    console.line()
