@@ -9,6 +9,7 @@ import typer
 
 from entrepot import console
 from entrepot.commands import chain, demo, doctor, migrate, serve, up, worker
+from entrepot.commands.inside import in_house
 from entrepot.console import Failed
 from entrepot.kernel.settings import BadSettings
 from entrepot.main import find_apps
@@ -55,7 +56,7 @@ def build() -> typer.Typer:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs one command and ends the process with its status."""
     try:
-        build()(arguments)
+        build()(arguments, obj=in_house)
     except BadSettings as bad:
         console.complain(Failed(str(bad)))
         sys.exit(BAD_USAGE)

@@ -13,6 +13,7 @@ import asyncpg
 import msgspec
 import pytest
 
+from entrepot.apps.escrow.operations.reputation import rebuild_all
 from entrepot.kernel.db.database import Database
 from tests import bazaar
 from tests.apps.escrow.agreement import disagreements
@@ -136,7 +137,9 @@ async def test_whatever_is_killed_when_the_mirror_ends_up_as_the_contract(
         wrong = await follower.finish(owner, market)
         orders = await owner.fetchval("SELECT count(*) FROM escrow.orders WHERE orphaned_at IS NULL")
         events = await owner.fetchval("SELECT count(*) FROM escrow.contract_events")
+        rebuilt = await rebuild_all(doors)
     print(f"{orders} orders, {events} events, {follower.kills} kills, {reorganised} reorganisations")
     assert wrong == []
+    assert rebuilt.changed == 0, "the profiles are what their orders make them"
     assert (follower.kills, reorganised) == (SIZE.kills, SIZE.reorganisations)
     assert await owner.fetchval("SELECT count(*) FROM escrow.products WHERE stock < 0") == 0

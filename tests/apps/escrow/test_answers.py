@@ -11,14 +11,15 @@ from entrepot.apps.escrow.calls.messages import MessagePage
 from entrepot.apps.escrow.calls.orders import Order, OrderPage
 from entrepot.apps.escrow.calls.products import ProductDetail, ProductPage
 from entrepot.apps.escrow.calls.profiles import Profile
-from entrepot.kernel.http.server import is_hot
+from entrepot.apps.escrow.calls.reviews import ReviewPage
+from entrepot.kernel.http.server import HotLane, build
 from entrepot.kernel.settings import Settings
 from entrepot.kernel.values import ENCODER, read_value
 from entrepot.main import House
 from tests.apps.escrow.conftest import Caller, Market
 
 NOON = datetime(2026, 11, 21, 12, 0, 0, 123_456, tzinfo=UTC)
-COVERED = {ProductPage, ProductDetail, Profile, OrderPage, Order, MessagePage}
+COVERED = {ProductPage, ProductDetail, Profile, OrderPage, Order, MessagePage, ReviewPage}
 
 
 def test_every_answer_that_postgresql_makes_is_looked_at_here() -> None:
@@ -29,7 +30,9 @@ def test_every_answer_that_postgresql_makes_is_looked_at_here() -> None:
 
 def test_what_is_read_most_is_answered_in_the_hot_lane() -> None:
     house = House(Settings(database_url="postgresql://nobody@nowhere.invalid/nothing", apps=("escrow",)))
-    hot = {each.route.path for each in house.endpoints() if is_hot(each)}
+    lane = build(house.endpoints(), house.settings)
+    assert isinstance(lane, HotLane)
+    hot = {each.route.path for each in (*lane.exact.values(), *lane.below.values())}
     assert hot == {"/products", "/products/{id}", "/profile/{wallet}"}
 
 
@@ -40,7 +43,7 @@ async def check(caller: Caller, path: str, kind: Any) -> None:
         body = await answer.read()
     read = msgspec.json.decode(body, type=kind, strict=True, dec_hook=read_value)
     assert msgspec.json.decode(ENCODER.encode(read)) == msgspec.json.decode(body)
-    assert not isinstance(read, ProductPage | OrderPage | MessagePage) or read.items
+    assert not isinstance(read, ProductPage | OrderPage | MessagePage | ReviewPage) or read.items
 
 
 @pytest.mark.parametrize("full", [True, False], ids=["everything given", "nothing that may be null"])
@@ -61,6 +64,8 @@ async def test_an_answer_is_what_its_struct_says(market: Market, seller: Caller,
         await market.owner.execute("UPDATE escrow.user_profiles SET public_key = '' WHERE wallet = $1", buyer.wallet)
     order = await market.order(product, buyer, **columns)
     assert (await buyer.post(f"orders/{order}/messages", **box)).status == 201
+    await market.owner.execute("UPDATE escrow.orders SET status = 'completed'")
+    assert (await seller.post(f"orders/{order}/reviews", rating=4)).status == 201
     for path, kind in {
         "products": ProductPage,
         f"products/{product['id']}": ProductDetail,
@@ -69,6 +74,7 @@ async def test_an_answer_is_what_its_struct_says(market: Market, seller: Caller,
         "orders": OrderPage,
         f"orders/{order}": Order,
         f"orders/{order}/messages": MessagePage,
+        f"profile/{buyer.wallet}/reviews": ReviewPage,
     }.items():
         await check(buyer, path, kind)
 

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from entrepot.apps.escrow.commands import COMMANDS
 from entrepot.apps.escrow.model import ORDER, PRODUCT
 from entrepot.apps.escrow.operations.profiles import on_sign_in
 from entrepot.apps.escrow.routes import ROUTES
@@ -20,9 +21,10 @@ APP = App(
     keeps=(Samples,),
     tasks=TASKS,
     services=SERVICES,
+    commands=COMMANDS,
     contracts=("P2PEscrow",),
     machines={"orders.status": ORDER, "products.status": PRODUCT},
-    append_only=frozenset({"contract_events", "public_keys"}),
+    append_only=frozenset({"contract_events", "public_keys", "reviews"}),
     retention={
         "user_profiles": Keep("A wallet's reputation stands on its whole history."),
         "public_keys": Keep("Old messages stay attributable."),

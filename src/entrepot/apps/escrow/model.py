@@ -49,6 +49,10 @@ SOLD = frozenset({OrderStatus.COMPLETED, OrderStatus.RESOLVED_SELLER})
 """States in which the good was sold."""
 
 
+OPEN = ORDER.states - ORDER.final
+"""States in which the contract holds the order's money."""
+
+
 class ProductStatus(StrEnum):
     """Whether a listing can be bought."""
 
@@ -122,3 +126,11 @@ class Token(StrEnum):
 
     USDT = "USDT"
     USDC = "USDC"
+
+
+class BlacklistSource(StrEnum):
+    """Who says that a wallet may not trade: an operator, the community, or a list of wallets that used Tornado Cash."""
+
+    MANUAL = "manual"
+    COMMUNITY = "community"
+    TORNADO = "tornado"

@@ -7,6 +7,16 @@ class WalletBlacklisted(Forbidden):
     """This wallet is on the blacklist of this market."""
 
 
+class AlreadyBlacklisted(Conflict):
+    """This wallet is on the blacklist already, for this reason: {reason}"""
+
+    reason: str
+
+
+class NotBlacklisted(NotFound):
+    """This wallet is not on the blacklist."""
+
+
 class SignInAgain(Unauthenticated):
     """This wallet has no profile here yet: sign in again, with a public key."""
 
@@ -21,6 +31,10 @@ class NoSuchProfile(NotFound):
 
 class NoSuchOrder(NotFound):
     """There is no such order, or this is not yours to do."""
+
+
+class AlreadyReviewed(Conflict):
+    """You have reviewed this order; a review stays as it is."""
 
 
 class OwnProduct(Conflict):

@@ -1,7 +1,9 @@
 """The routes of escrow."""
 
-from entrepot.apps.escrow.operations import messages, orders, products, profiles, trades
+from entrepot.apps.escrow.operations import blacklist, messages, orders, products, profiles, reviews, stats, trades
 from entrepot.apps.escrow.refusals import (
+    AlreadyBlacklisted,
+    AlreadyReviewed,
     BuyerHasNoKey,
     KeyRotated,
     NewSellerAmount,
@@ -9,6 +11,7 @@ from entrepot.apps.escrow.refusals import (
     NoSuchOrder,
     NoSuchProduct,
     NoSuchProfile,
+    NotBlacklisted,
     OutOfStock,
     OwnProduct,
     SignInAgain,
@@ -31,6 +34,7 @@ ROUTES = (
     ),
     delete("/products/{id}", products.delete_product, who=Who.SIGNED_IN, refuses=(NoSuchProduct, WrongState)),
     get("/profile/{wallet}", profiles.get_profile, who=Who.ANYONE, refuses=(NoSuchProfile,)),
+    get("/profile/{wallet}/reviews", reviews.list_reviews, who=Who.ANYONE, refuses=(NoSuchProfile,)),
     patch("/profile", profiles.edit_profile, who=Who.SIGNED_IN, refuses=(SignInAgain,)),
     get("/orders", trades.list_orders, who=Who.SIGNED_IN),
     post(
@@ -51,6 +55,17 @@ ROUTES = (
     ),
     post("/orders/{id}/confirm", trades.confirm_receipt, who=Who.SIGNED_IN, refuses=(NoSuchOrder, WrongState)),
     post("/orders/{id}/cancel", trades.cancel_order, who=Who.SIGNED_IN, refuses=(NoSuchOrder, WrongState)),
+    post(
+        "/orders/{id}/reviews",
+        reviews.add_review,
+        who=Who.SIGNED_IN,
+        status=201,
+        refuses=(NoSuchOrder, WrongState, AlreadyReviewed),
+    ),
     get("/orders/{id}/messages", messages.list_messages, who=Who.SIGNED_IN, refuses=(NoSuchOrder,)),
     post("/orders/{id}/messages", messages.send_message, who=Who.SIGNED_IN, status=201, refuses=(NoSuchOrder,)),
+    get("/admin/stats/daily", stats.daily_stats, who=Who.OPERATOR),
+    get("/admin/blacklist", blacklist.list_blacklist, who=Who.OPERATOR),
+    post("/admin/blacklist", blacklist.ban_wallet, who=Who.OPERATOR, status=201, refuses=(AlreadyBlacklisted,)),
+    delete("/admin/blacklist/{wallet}", blacklist.pardon_wallet, who=Who.OPERATOR, refuses=(NotBlacklisted,)),
 )

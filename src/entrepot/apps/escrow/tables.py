@@ -221,7 +221,7 @@ reviews = sa.Table(
     sa.CheckConstraint("rating BETWEEN 1 AND 5", name="chk_rating_range"),
     sa.CheckConstraint("reviewer_wallet != target_wallet", name="chk_reviewer_not_target"),
     sa.UniqueConstraint("order_id", "reviewer_wallet", name="uq_one_review_per_order"),
-    sa.Index("idx_reviews_target", "target_wallet"),
+    sa.Index("idx_reviews_target", "target_wallet", sa.text("created_at DESC"), sa.text("id DESC")),
     sa.Index("idx_reviews_order", "order_id"),
     sa.Index("idx_reviews_reviewer", "reviewer_wallet"),
     comment="Ratings after a trade, one by each party.",

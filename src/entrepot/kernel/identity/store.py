@@ -1,5 +1,6 @@
 """All SQL of identity: one function, one statement."""
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from entrepot.kernel.db.doors import Write
@@ -18,7 +19,7 @@ ADD_SESSION = Query("""
     VALUES (:token_hash, :wallet, now() + :lifetime) RETURNING expires_at
 """)
 END_SESSION = Query("DELETE FROM core.sessions WHERE token_hash = :token_hash")
-END_SESSIONS = Query("DELETE FROM core.sessions WHERE wallet = :wallet")
+END_SESSIONS = Query("DELETE FROM core.sessions WHERE wallet = ANY(:wallets::text[])")
 PURGE_SESSIONS = Query("DELETE FROM core.sessions WHERE expires_at < now()")
 PURGE_NONCES = Query("DELETE FROM core.sign_in_nonces WHERE expires_at < now()")
 
@@ -45,9 +46,9 @@ async def end_session(db: Write, token_hash: bytes) -> None:
     await db.run(END_SESSION, token_hash=token_hash)
 
 
-async def end_sessions(db: Write, wallet: Wallet) -> int:
-    """Ends every session of a wallet."""
-    return await db.run(END_SESSIONS, wallet=wallet)
+async def end_sessions(db: Write, wallets: Collection[Wallet]) -> int:
+    """Ends every session of these wallets."""
+    return await db.run(END_SESSIONS, wallets=list(wallets))
 
 
 async def purge(db: Write) -> None:

@@ -7,8 +7,9 @@ from uuid import UUID
 
 from entrepot.apps.escrow import events
 from entrepot.apps.escrow.events import OrderCreated
-from entrepot.apps.escrow.operations import shelves
+from entrepot.apps.escrow.operations import reputation, shelves
 from entrepot.apps.escrow.operations.fold import Mirrored, Placed, fold
+from entrepot.apps.escrow.store import blacklist
 from entrepot.apps.escrow.store import mirror as store
 from entrepot.apps.escrow.store.mirror import KeptOrder, Reserved
 from entrepot.kernel.chain.indexer import CursorMoved, Position, Seen
@@ -76,7 +77,6 @@ class EscrowMirror:
         gone = [order for order in kept if order.onchain_order_id not in folded]
         stayed = [order for order in kept if order.onchain_order_id in folded]
         await self._write(db, [(order, folded.get(order.onchain_order_id)) for order in [*stayed, *gone]])
-        await db.run(store.ORPHAN, ids=[order.id for order in gone])
 
     async def _remaining(self, db: Write, numbers: Sequence[int]) -> list[Placed]:
         rows = await db.rows(store.EVENTS, chain=self.chain, contract=self.contract, ids=numbers)
@@ -114,7 +114,7 @@ class EscrowMirror:
         await self._write(db, [(rows[number], order) for number, order in folded.items()])
 
     async def _write(self, db: Write, orders: Sequence[tuple[KeptOrder, Mirrored | None]]) -> None:
-        """Writes orders as folded (None: the chain took it back), and what that means for the sellers' stock."""
+        """Writes orders as folded (None: the chain took it back), and what that means for stock and reputation."""
         took = await shelves.settle(db, orders)
         present = [(row, order) for row, order in orders if order is not None]
         if present:
@@ -126,12 +126,17 @@ class EscrowMirror:
                 took_stock=[took[row.id] for row, _ in present],
                 **arrays,
             )
+        gone = [row.id for row, order in orders if order is None]
+        if gone:
+            await db.run(store.ORPHAN, ids=gone)
+        await reputation.settle(db, orders)
 
     async def _begin_orders(self, db: Write, begun: Sequence[tuple[Placed, OrderCreated]]) -> None:
         """Rows for orders that begin, each linked to its reservation, or flagged as made around the API."""
         if not begun:
             return
         wallets = sorted({wallet for _, event in begun for wallet in (event.buyer, event.seller)})
+        await blacklist.share(db)
         await db.run(store.ADD_PROFILES, wallets=wallets)
         references = [reference for _, event in begun if (reference := reference_of(event)) is not None]
         found = await db.all(Reserved, store.RESERVATIONS, ids=references, chain=self.chain)

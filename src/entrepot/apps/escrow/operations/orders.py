@@ -9,7 +9,7 @@ from entrepot.apps.escrow.calls.orders import PreparedOrder, PrepareOrder
 from entrepot.apps.escrow.model import ProductStatus
 from entrepot.apps.escrow.operations.members import trader
 from entrepot.apps.escrow.refusals import NewSellerAmount, NewSellerOrders, NoSuchProduct, OutOfStock, OwnProduct
-from entrepot.apps.escrow.store import products, profiles, reservations
+from entrepot.apps.escrow.store import blacklist, products, profiles, reservations
 from entrepot.apps.escrow.store.products import Offer
 from entrepot.kernel import clock
 from entrepot.kernel.chain import registry
@@ -57,6 +57,7 @@ async def prepare_order(db: Write, ask: PrepareOrder, terms: OrderTerms) -> Prep
     Nothing is bought until your wallet has sent both, the approval first. Whoever asks again while nothing is free
     gets the unit that is kept for him already, with a new reference and new fifteen minutes.
     """
+    await blacklist.share(db)
     await trader(db, ask.by)
     offer = await products.lock_offer(db, ask.product_id)
     if offer is None:

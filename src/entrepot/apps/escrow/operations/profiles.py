@@ -6,6 +6,7 @@ from msgspec import UNSET
 
 from entrepot.apps.escrow.calls.profiles import EditProfile, GetProfile, Profile
 from entrepot.apps.escrow.refusals import NoSuchProfile, SignInAgain, WalletBlacklisted
+from entrepot.apps.escrow.store import blacklist
 from entrepot.apps.escrow.store import profiles as store
 from entrepot.kernel.db.doors import Json, Read, Write
 from entrepot.kernel.refusal import Malformed
@@ -16,9 +17,12 @@ from entrepot.kernel.wallet import Wallet
 async def on_sign_in(db: Write, wallet: Wallet, public_key: PublicKey | None) -> None:
     """Refuses a banned wallet; makes the profile of one that comes for the first time.
 
+    Who is banned at this very moment is signed in first and out again by the ban, or not signed in at all.
+
     A key that is there is not replaced: that takes a command of its own, so that nobody who only gets a wallet to
     sign in can read what is sealed for it from then on.
     """
+    await blacklist.share(db)
     if await store.is_blacklisted(db, wallet):
         raise WalletBlacklisted
     if await store.has_key(db, wallet):

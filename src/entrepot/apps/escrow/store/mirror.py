@@ -46,9 +46,9 @@ EVENTS = Query("""
     ORDER BY block_number, log_index
 """)
 ORDERS = Query("""
-    SELECT id, product_id, took_stock, onchain_order_id, status, seller_deadline, tx_hash_create, created_at,
-        updated_at, block_number, release_deadline, delivery_hash, seller_confirmed_at, cancelled_by,
-        arbitrator_wallet, dispute_opened_at, dispute_deadline, completed_at, tx_hash_complete
+    SELECT id, buyer_wallet, seller_wallet, product_id, took_stock, onchain_order_id, status, seller_deadline,
+        tx_hash_create, created_at, updated_at, block_number, release_deadline, delivery_hash, seller_confirmed_at,
+        cancelled_by, arbitrator_wallet, dispute_opened_at, dispute_deadline, completed_at, tx_hash_complete
     FROM escrow.orders
     WHERE chain = :chain AND (onchain_order_id = ANY(:numbers::bigint[]) OR id = ANY(:ids::uuid[]))
     FOR UPDATE
@@ -62,8 +62,9 @@ USE_RESERVATIONS = Query("""
     UPDATE escrow.reservations SET used_at = now() WHERE id = ANY(:ids::uuid[]) AND used_at IS NULL
 """)
 ADD_PROFILES = Query("""
-    INSERT INTO escrow.user_profiles (wallet, public_key)
-    SELECT wallet, '' FROM unnest(:wallets::text[]) AS wallet ON CONFLICT (wallet) DO NOTHING
+    INSERT INTO escrow.user_profiles (wallet, public_key, is_blacklisted)
+    SELECT w, '', EXISTS (SELECT FROM escrow.blacklist b WHERE b.wallet = w) FROM unnest(:wallets::text[]) AS w
+    ON CONFLICT (wallet) DO NOTHING
 """)
 PRODUCT_BY_HASH = Query("""
     SELECT id FROM escrow.products WHERE seller_wallet = :seller AND product_hash = :product_hash
@@ -75,8 +76,10 @@ ADD_UNLISTED = Query("""
     VALUES (:id, :seller, 'Not listed here', 'Sold on the contract directly; this market never listed it.', 'other',
         :price, 0, :product_hash, 'deleted', now())
 """)
+# No stronger lock than that: two mirrors that have both made orders of a listing hold its key, each against the other.
 PRODUCTS = Query("""
-    SELECT id, stock, total_sold, status FROM escrow.products WHERE id = ANY(:ids::uuid[]) ORDER BY id FOR UPDATE
+    SELECT id, stock, total_sold, status FROM escrow.products WHERE id = ANY(:ids::uuid[]) ORDER BY id
+    FOR NO KEY UPDATE
 """)
 SET_PRODUCTS = Query("""
     UPDATE escrow.products p
@@ -128,6 +131,8 @@ class KeptOrder(msgspec.Struct, frozen=True, kw_only=True):
     """A row of `orders`, as far as the mirror reads it."""
 
     id: UUID
+    buyer_wallet: str
+    seller_wallet: str
     product_id: UUID
     took_stock: bool
     onchain_order_id: int

@@ -350,7 +350,7 @@ CREATE INDEX idx_reviews_order ON escrow.reviews (order_id);
 
 CREATE INDEX idx_reviews_reviewer ON escrow.reviews (reviewer_wallet);
 
-CREATE INDEX idx_reviews_target ON escrow.reviews (target_wallet);
+CREATE INDEX idx_reviews_target ON escrow.reviews (target_wallet, created_at DESC, id DESC);
 
 COMMENT ON TABLE escrow.reviews IS 'Ratings after a trade, one by each party.';
 

@@ -1,0 +1,1 @@
+"""The commands of `entrepot escrow`, a file for each group of them."""
