@@ -189,7 +189,7 @@ def _draw(orderId: uint256, drawBlock: uint256) -> address:
     buyer: address = book.orders[orderId].buyer
     seller: address = book.orders[orderId].seller
     seed: bytes32 = keccak256(abi_encode(blockhash(drawBlock), self, orderId))
-    drawn: address = extcall ArbitratorPool(pool).draw(orderId, buyer, seller, seed)
+    drawn: address = extcall ArbitratorPool(pool).draw(orderId, buyer, seller, drawBlock - DRAW_DELAY, seed)
     assert drawn not in [buyer, seller], "bad arbitrator"
     assert not self.hasMissed[orderId][drawn], "bad arbitrator"
     return drawn

@@ -1,4 +1,4 @@
-# What the escrow holds, per token: the sum locked in open orders, what is owed to whom, and the only token transfers.
+# What a contract holds, per token: the sum locked in it, what is owed to whom, and the only token transfers.
 # pragma version 0.4.3
 
 from ethereum.ercs import IERC20
@@ -11,7 +11,7 @@ event Withdrawn:
 
 # owner -> token -> base units of that token that the owner may withdraw
 credits: public(HashMap[address, HashMap[address, uint256]])
-# token -> base units locked in orders that have not ended, platform fees included
+# token -> base units locked: by the escrow in orders that have not ended, platform fees included; by the pool in stakes
 openAmount: public(HashMap[address, uint256])
 
 
@@ -48,6 +48,14 @@ def withdraw(token: address, to: address):
          Errors: "bad receiver" (zero or the escrow), "nothing to withdraw", "transfer refused", "transfer not exact".
     @param token The token's address, whether or not it is still allowed for new orders.
     @param to Who receives the tokens; any address but zero and the escrow, for callers whom the token refuses.
+    """
+    self._pay(token, to)
+
+
+@internal
+def _pay(token: address, to: address):
+    """
+    @dev Pays everything that the caller is owed in `token`; holds the contract's own balance to the exact change.
     """
     assert to not in [empty(address), self], "bad receiver"
     amount: uint256 = self.credits[msg.sender][token]

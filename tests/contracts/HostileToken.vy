@@ -49,9 +49,10 @@ def transfer(to: address, amount: uint256) -> bool:
 @internal
 def _move(sender: address, to: address, amount: uint256) -> bool:
     if self.target != empty(address):
-        self.attacked = True
-        self.attackWorked = raw_call(self.target, self.attack, revert_on_failure=False)
+        target: address = self.target
         self.target = empty(address)
+        self.attacked = True
+        self.attackWorked = raw_call(target, self.attack, revert_on_failure=False)
     if self.movesNothing:
         return not self.saysNo
     taken: uint256 = amount

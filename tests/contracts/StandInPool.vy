@@ -18,6 +18,7 @@ noticesFail: public(bool)
 noticesBurnAllGas: public(bool)
 
 lastSeed: public(bytes32)
+lastCalledBlock: public(uint256)
 ruledBy: public(HashMap[uint256, address])
 missedBy: public(HashMap[uint256, HashMap[address, bool]])
 
@@ -41,9 +42,10 @@ def misbehave(drawFails: bool, drawReenters: bool, noticesFail: bool, noticesBur
 
 
 @external
-def draw(orderId: uint256, buyer: address, seller: address, seed: bytes32) -> address:
+def draw(orderId: uint256, buyer: address, seller: address, calledBlock: uint256, seed: bytes32) -> address:
     assert not self.drawFails, "pool closed"
     self.lastSeed = seed
+    self.lastCalledBlock = calledBlock
     if self.drawReenters:
         extcall Escrow(msg.sender).drawArbitrator(orderId)
     if self.forced != empty(address):

@@ -1,4 +1,4 @@
-"""One market for all contract tests; each test finds it as it was opened."""
+"""The markets of all contract tests; each test finds them as they were opened."""
 
 from collections.abc import Iterator
 
@@ -12,12 +12,27 @@ boa.interpret.set_search_paths([str(markets.CONTRACTS)])
 
 
 @pytest.fixture(scope="session")
-def opened() -> markets.Market:
+def begun() -> None:
     chain.move(seconds=1_000, blocks=1_000)
+
+
+@pytest.fixture(scope="session")
+def opened(begun: None) -> markets.Market:
     return markets.open_market()
+
+
+@pytest.fixture(scope="session")
+def opened_staked(begun: None) -> markets.Market:
+    return markets.open_staked_market()
 
 
 @pytest.fixture
 def market(opened: markets.Market) -> Iterator[markets.Market]:
     with boa.env.anchor():
         yield opened
+
+
+@pytest.fixture
+def staked(opened_staked: markets.Market) -> Iterator[markets.Market]:
+    with boa.env.anchor():
+        yield opened_staked

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -100,11 +101,29 @@ class Market:
     def act(self, by: str, call: str, *arguments: Any) -> tuple[str, dict[str, Any]]:
         """Calls the escrow; the name and the fields of the one event that it logs."""
         getattr(self.escrow, call)(*arguments, sender=by)
-        logged = [log for log in self.escrow.get_logs() if log.address == self.escrow.address]
+        logged = self.told(self.escrow)
         assert len(logged) == 1, f"{call} logged {logged}"
-        fields = logged[0]._asdict()
-        del fields["address"]
-        return type(logged[0]).__name__, fields
+        return logged[0]
+
+    def told(self, by: Any, during: Any = None) -> list[tuple[str, dict[str, Any]]]:
+        """Names and fields of the events that one contract logged in the last call of it, or of another one."""
+        logged = [log for log in (during or by).get_logs() if log.address == by.address]
+        return [
+            (type(log).__name__, {name: value for name, value in log._asdict().items() if name != "address"})
+            for log in logged
+        ]
+
+    def stake(self, who: str, tokens: int) -> None:
+        self.pool.register(tokens * one(self.usdt), sender=who)
+
+    def stake_all(self, tokens: int = 1_000) -> None:
+        """Every arbitrator registers; then time passes, so that all of it counts in the next dispute."""
+        for who in self.arbitrators:
+            self.stake(who, tokens)
+        chain.move(seconds=60, blocks=10)
+
+    def arbiter(self, who: str) -> Any:
+        return self.pool.getArbitrator(who)
 
 
 def one(token: Any) -> int:
@@ -112,27 +131,55 @@ def one(token: Any) -> int:
     return 10 ** token.decimals()
 
 
+@cache
+def compiled(path: Path) -> Any:
+    return boa.load_partial(str(path))
+
+
 def load(path: Path, *arguments: Any) -> Any:
-    return boa.load(str(path), *arguments)
+    return compiled(path).deploy(*arguments)
 
 
-def open_market(pool: Any = None) -> Market:
-    """Deploys everything; everyone's purse is full and everyone trusts the escrow with all of it."""
-    owner, treasury, buyer, seller, stranger = (boa.env.generate_address() for _ in range(5))
-    arbitrators = [str(boa.env.generate_address()) for _ in range(4)]
-    pool = pool or load(BESIDE / "StandInPool.vy")
-    pool.setCandidates(arbitrators)
+def open_market() -> Market:
+    """A market whose pool is the stand-in, which draws among the arbitrators without asking for stakes."""
+    owner, tokens = found()
+    pool = load(BESIDE / "StandInPool.vy")
+    market = furnish(owner, tokens, pool)
+    pool.setCandidates(market.arbitrators)
+    return market
+
+
+def open_staked_market() -> Market:
+    """A market with the pool itself, whose stakes are the token with 18 decimals that returns nothing; it is empty."""
+    owner, tokens = found()
+    with boa.env.prank(owner):
+        pool = load(CONTRACTS / "ArbitratorPool.vy", tokens[1].address)
+    market = furnish(owner, tokens, pool)
+    pool.setEscrow(market.escrow.address, sender=owner)
+    for who in market.people:
+        market.usdt.approve(pool.address, 2**256 - 1, sender=who)
+    return market
+
+
+def found() -> tuple[str, tuple[Any, Any]]:
+    owner = str(boa.env.generate_address())
     with boa.env.prank(owner):
         usdc = load(CONTRACTS / "TestUSDC.vy", "USD Coin", "USDC", 6)
         usdt = load(CONTRACTS / "TestUSDT.vy", "Tether USD", "USDT", 18)
+    return owner, (usdc, usdt)
+
+
+def furnish(owner: str, tokens: tuple[Any, Any], pool: Any) -> Market:
+    """Deploys the escrow; everyone's purse is full and everyone trusts the escrow with all of it."""
+    treasury, buyer, seller, stranger = (str(boa.env.generate_address()) for _ in range(4))
+    arbitrators = [str(boa.env.generate_address()) for _ in range(4)]
+    with boa.env.prank(owner):
         escrow = load(CONTRACTS / "P2PEscrow.vy", pool.address, treasury, 200)
-        for token in (usdc, usdt):
+        for token in tokens:
             escrow.setSupportedToken(token.address, True)
-    market = Market(
-        escrow, pool, usdc, usdt, str(owner), str(treasury), str(buyer), str(seller), arbitrators, str(stranger)
-    )
+    market = Market(escrow, pool, *tokens, owner, treasury, buyer, seller, arbitrators, stranger)
     for who in market.people:
-        for token in (usdc, usdt):
+        for token in tokens:
             fill(market, token, who)
     return market
 

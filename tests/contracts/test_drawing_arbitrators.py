@@ -28,7 +28,7 @@ def test_a_draw_gives_the_arbitrator_seven_days_and_tells_so(market: Market):
 
 
 def test_the_seed_is_that_of_the_fixed_block_whenever_the_draw_is_made(market: Market):
-    order = market.disputed()
+    order, opened = market.disputed(), chain.height()
     block = market.get(order).drawBlock
     seed = keccak(encode(["bytes32", "address", "uint256"], [chain.block_hash(block), market.escrow.address, order]))
     for waited in (1, 100, 256):
@@ -36,6 +36,7 @@ def test_the_seed_is_that_of_the_fixed_block_whenever_the_draw_is_made(market: M
             chain.move(blocks=block + waited - chain.height())
             market.escrow.drawArbitrator(order, sender=market.stranger)
             assert market.pool.lastSeed() == seed
+            assert market.pool.lastCalledBlock() == opened
             assert market.arbitrator(order) == market.arbitrators[int.from_bytes(seed) % 4]
 
 
