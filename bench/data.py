@@ -38,7 +38,7 @@ WHERE c.relnamespace = 'escrow'::regnamespace AND i.indrelid = ANY($1::text[]::r
     AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = i.indexrelid)
 ORDER BY i.indrelid DESC, 1
 """
-FILLED = [f"escrow.{table}" for table in ("user_profiles", "products", "orders", "messages")]
+FILLED = [f"escrow.{table}" for table in ("user_profiles", "products", "words", "orders", "messages")]
 
 NUMBERED = """
 CREATE SCHEMA IF NOT EXISTS bench;
@@ -52,6 +52,12 @@ CREATE OR REPLACE FUNCTION bench.chance(n bigint, salt bigint) RETURNS float8 IM
 CREATE OR REPLACE FUNCTION bench.uuid7(n bigint, salt text, moment timestamptz) RETURNS uuid IMMUTABLE PARALLEL SAFE
     LANGUAGE sql RETURN (lpad(to_hex((extract(epoch FROM moment) * 1000)::bigint), 12, '0') || '7'
         || substr(md5(salt || n), 1, 3) || '8' || substr(md5(salt || n), 4, 15))::uuid;
+"""
+
+# What the trigger would have noted.
+WORDS = """
+INSERT INTO escrow.words
+SELECT DISTINCT unnest(escrow.words_of(title_preview || ' ' || description_preview)) FROM escrow.products
 """
 
 ORDERS = """
@@ -189,6 +195,7 @@ async def fill(dsn: str, size: Size) -> None:
     await connection.execute(f"TRUNCATE {', '.join(FILLED)} CASCADE")
     await copy(connection, "user_profiles", PROFILE_COLUMNS, rows.profiles(size))
     await copy(connection, "products", PRODUCT_COLUMNS, rows.products(size))
+    await connection.execute(WORDS)
     await connection.execute(NUMBERED)
     await connection.execute(ORDERS, rows.START, rows.END, size.products, size.profiles, size.orders)
     await connection.execute(NUMBERED_ORDERS)

@@ -154,15 +154,28 @@ async def test_every_way_of_searching_finds_the_same(
             assert await page_by_page(filled, ask, samples) == await plainly(owner, ask), ask
 
 
-async def test_both_ways_were_taken(filled: Database, owner: asyncpg.Connection) -> None:
-    for cached in (store.walk, store.by_index):
+async def test_every_way_was_taken(filled: Database, owner: asyncpg.Connection) -> None:
+    ways = (store.walk, store.by_index, store.by_words)
+    for cached in ways:
         cached.cache_clear()
     samples = Samples(1_000)
-    for words in ("ra", "rat", "needle", "terazz"):
+    for words in ("ra", "rat", "needle", "NEEDLE", "terazz", "al er in"):
         ask = ListProducts(q=Text(words))
         assert await page_by_page(filled, ask, samples) == await plainly(owner, ask)
-    assert store.walk.cache_info().currsize
-    assert store.by_index.cache_info().currsize
+    assert all(cached.cache_info().currsize for cached in ways)
+
+
+async def test_a_listing_is_found_by_the_words_that_it_was_edited_to(filled: Database, owner: asyncpg.Connection) -> None:
+    samples = Samples(1_000)
+    await owner.execute(
+        """UPDATE escrow.products SET description_preview = 'Now with Zweihänder8 inside' WHERE id =
+        (SELECT id FROM escrow.products WHERE status = 'active' AND seller_wallet = $1 LIMIT 1)""",
+        SELLERS[1],
+    )
+    for words in ("nder8", "NDER8", "händer8 in", "zwei", "8 inside"):
+        ask = ListProducts(q=Text(words))
+        assert len(await page_by_page(filled, ask, samples)) == 1
+        assert await page_by_page(filled, ask, samples) == await plainly(owner, ask)
 
 
 async def test_what_is_listed_after_the_sample_was_taken_is_found(filled: Database, owner: asyncpg.Connection) -> None:

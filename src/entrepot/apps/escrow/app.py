@@ -24,11 +24,12 @@ APP = App(
     commands=COMMANDS,
     contracts=("P2PEscrow",),
     machines={"orders.status": ORDER, "products.status": PRODUCT},
-    append_only=frozenset({"contract_events", "public_keys", "reviews"}),
+    append_only=frozenset({"contract_events", "public_keys", "reviews", "words"}),
     retention={
         "user_profiles": Keep("A wallet's reputation stands on its whole history."),
         "public_keys": Keep("Old messages stay attributable."),
         "products": Expire(timedelta(days=90), "deleted_at", "status = 'deleted'"),
+        "words": Keep("There are few, and a word comes back."),
         "reservations": Expire(timedelta(days=30), "expires_at", archive=False),
         "orders": Keep("The mirror of the contract."),
         "messages": Expire(

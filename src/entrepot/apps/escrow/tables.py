@@ -23,6 +23,11 @@ SEARCHED = "((title_preview::text || ' '::text) || description_preview::text)"
 DAY = "((created_at AT TIME ZONE 'UTC'::text)::date - '2000-01-01'::date)"
 BLOCKS = f"(ARRAY[{DAY} / 32, {DAY} / 256 + 1000000])"
 """The 32 days, and the 256 days plus a million, in which a listing was made: a search reads one stretch of time."""
+WORDS_OF = sa.DDL("""
+CREATE FUNCTION escrow.words_of(text TEXT) RETURNS TEXT[] IMMUTABLE STRICT PARALLEL SAFE LANGUAGE sql
+RETURN array_remove(regexp_split_to_array(lower(text), '[^[:alnum:]]+'), '')
+""")
+sa.event.listen(METADATA, "before_create", WORDS_OF)
 
 
 def enum(kind: type[StrEnum], name: str) -> ENUM:
@@ -122,7 +127,22 @@ products = sa.Table(
         # A list of pending entries would make some searches wait while others do not.
         postgresql_with={"fastupdate": "off"},
     ),
+    sa.Index(
+        "idx_products_words",
+        sa.literal_column(f"escrow.words_of{SEARCHED}"),
+        postgresql_using="gin",
+        postgresql_where=ACTIVE,
+        postgresql_with={"fastupdate": "off"},
+    ),
     comment="Listings: a public preview only. The good itself never comes here.",
+)
+
+words = sa.Table(
+    "words",
+    METADATA,
+    sa.Column("word", sa.TEXT, primary_key=True),
+    sa.Index("idx_words_search", "word", postgresql_ops={"word": "gin_trgm_ops"}, postgresql_using="gin"),
+    comment="Every word that a listing has ever held: a search finds here what its part of a word can stand for",
 )
 
 reservations = sa.Table(

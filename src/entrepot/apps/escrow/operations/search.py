@@ -1,6 +1,6 @@
 """The search by words among what can be bought: honest pages of it, whatever the words are and however common."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -8,16 +8,19 @@ from uuid import UUID
 import msgspec
 
 from entrepot.apps.escrow.calls.products import ListProducts, ProductSort
-from entrepot.apps.escrow.search.pattern import Pattern, thinned
+from entrepot.apps.escrow.search.pattern import Pattern, Run, rarest_run, thinned
 from entrepot.apps.escrow.search.plan import (
     BUDGET_US,
     FIXED_US,
     OLDEST,
+    SURE,
     Stretch,
+    Way,
+    all_by_words,
     labels,
     next_stretch,
     short_walk,
-    walking_is_cheaper,
+    way_in_order,
 )
 from entrepot.apps.escrow.search.sample import Sample, trigrams
 from entrepot.apps.escrow.store import catalogue
@@ -37,13 +40,15 @@ HIGHEST_ID = UUID(int=2**128 - 1)
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked, and what the sample says to it."""
+    """What is asked, and what the sample says to it; `words` are those that hold `run`, once they are known."""
 
     ask: ListProducts
     sample: Sample
     pattern: Pattern
+    run: Run | None
     hits: list[int]
     filters: dict[str, Any]
+    words: list[str] | None = None
 
 
 async def products(db: Read, ask: ListProducts, samples: Samples, few: int = FEW) -> Json:
@@ -57,7 +62,8 @@ async def products(db: Read, ask: ListProducts, samples: Samples, few: int = FEW
     if ask.sort is not ProductSort.NEWEST and not trigrams(words):
         raise Malformed("q", f"needs three letters or digits in a row to be sorted by {ask.sort}")
     filters = {name: value for name in catalogue.BESIDE_WORDS if (value := getattr(ask, name)) is not None}
-    question = Question(ask, sample, thinned(words, sample), sample.hits(ask), filters)
+    run = rarest_run(words, sample)
+    question = Question(ask, sample, thinned(words, sample), run, sample.hits(ask), filters)
     return await (_newest(db, question) if ask.sort is ProductSort.NEWEST else _in_order(db, question))
 
 
@@ -70,6 +76,9 @@ async def _newest(db: Read, question: Question) -> Json:
     for step in range(STEPS):
         need = ask.limit - count
         stretch = _plan(question, before, need, step, budget)
+        if stretch.way is Way.WORDS:
+            question = await _with_words(db, question)
+            stretch = _plan(question, before, need, step, budget)
         found = await _read(db, question, stretch, before, last, need)
         budget -= stretch.cost
         count += found.count
@@ -85,16 +94,31 @@ async def _newest(db: Read, question: Question) -> Json:
 
 
 def _plan(question: Question, before: datetime, need: int, step: int, budget: float) -> Stretch:
-    if trigrams(question.ask.q or ""):
-        return next_stretch(question.sample, question.pattern, question.hits, before, need, step, budget)
-    return short_walk(question.sample, before)
+    """The cheaper of the next stretch and all that is left by whole words, which makes an end."""
+    if not trigrams(question.ask.q or ""):
+        return short_walk(question.sample, before)
+    stretch = next_stretch(question.sample, question.pattern, question.hits, before, need, step, budget)
+    if question.run is not None and (rest := all_by_words(question.run)).cost < SURE * stretch.cost:
+        return rest
+    return stretch
+
+
+async def _with_words(db: Read, question: Question) -> Question:
+    """With the words that hold the run, or without the run where they are too many."""
+    if question.run is None or question.words is not None:
+        return question
+    words = await store.words_with(db, question.run.text)
+    return replace(question, words=words, run=question.run if words is not None else None)
 
 
 async def _read(db: Read, question: Question, stretch: Stretch, before: datetime, last: UUID, need: int) -> Found:
     sample, names = question.sample, tuple(question.filters)
     given: dict[str, Any] = {**question.filters, "limit": need, "whole": question.pattern.whole}
-    if stretch.walk:
+    if stretch.way is Way.WALK:
         query = store.walk(names)
+    elif stretch.way is Way.WORDS:
+        query = store.by_words(names)
+        given["words"] = question.words
     elif stretch.until == OLDEST and sample.newer(before) < len(sample) // 4:
         query = store.by_index(names, blocks=False)
         given["thin"] = question.pattern.thin
@@ -107,15 +131,25 @@ async def _read(db: Read, question: Question, stretch: Stretch, before: datetime
 
 async def _in_order(db: Read, question: Question) -> Json:
     """By walking in the list's own order where hits are met soon, or else by finding them all first."""
+    way = _way_in_order(question)
+    if way is Way.WORDS:
+        question = await _with_words(db, question)
+        way = _way_in_order(question)
     ask, pattern = question.ask, question.pattern
-    walks = walking_is_cheaper(question.sample, pattern, question.hits, ask.limit)
     given: dict[str, Any] = {**question.filters, "limit": ask.limit, "whole": pattern.whole}
-    given |= {} if walks else {"thin": pattern.thin}
+    if way is Way.TRIGRAMS:
+        given["thin"] = pattern.thin
+    elif way is Way.WORDS:
+        given["words"] = question.words
     if ask.cursor is not None:
         given["key"], given["id"] = ask.cursor.place(ask.sort, catalogue.SORTINGS[ask.sort].read)
     later = ask.cursor is not None
-    query = store.in_order(ask.sort, tuple(question.filters), walks=walks, later=later)
+    query = store.in_order(ask.sort, tuple(question.filters), way, later=later)
     return await store.ordered(db, query, given)
+
+
+def _way_in_order(question: Question) -> Way:
+    return way_in_order(question.sample, question.pattern, question.run, question.hits, question.ask.limit)
 
 
 def _page(parts: list[bytes], cursor: str | None) -> Json:

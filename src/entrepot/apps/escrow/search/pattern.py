@@ -13,6 +13,7 @@ from entrepot.apps.escrow.search.sample import Sample, trigrams
 
 HIT_US, KEY_US = 4.0, 0.002
 """CPU for a candidate that is fetched and checked, and for one trigram over each row that it is looked up for."""
+RUN = re.compile("[0-9A-Za-z]{3,}")
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,25 @@ class Pattern:
 def containing(words: str) -> str:
     """The pattern of ILIKE for text that holds the words as they stand."""
     return "%" + re.sub(r"([\\%_])", r"\\\1", words) + "%"
+
+
+@dataclass(frozen=True)
+class Run:
+    """Letters and digits in a row that the words hold, and about how many listings hold them at the most."""
+
+    text: str
+    holders: float
+
+
+def rarest_run(words: str, sample: Sample) -> Run | None:
+    """The run of the words that the fewest of the sample hold, and the longest of those; None where none is usable.
+
+    Only plain letters are looked at, and no run counts that might go on in letters of another kind.
+    """
+    if not words.isascii():
+        return None
+    runs = [Run(text, (sample.holders(text.lower()) + 1) * sample.scale) for text in RUN.findall(words)]
+    return min(runs, key=lambda run: (run.holders, -len(run.text)), default=None)
 
 
 def thinned(words: str, sample: Sample) -> Pattern:

@@ -1,4 +1,4 @@
-"""Which stretch of time a search reads next, and how: by walking the newest first, or by the trigram index.
+"""Which stretch of time a search reads next, and how: by walking the newest first, or by one of two indexes.
 
 A page is put together from contiguous stretches, newest first; each is read whole or until the page is full, so that
 whatever the sample has guessed, nothing is missed. The figures are microseconds of CPU, measured by `make bench`.
@@ -8,15 +8,20 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from enum import Enum, auto
 from math import ceil
 
-from entrepot.apps.escrow.search.pattern import HIT_US, KEY_US, Pattern
+from entrepot.apps.escrow.search.pattern import HIT_US, KEY_US, Pattern, Run
 from entrepot.apps.escrow.search.sample import Sample
 
 NEAR = 6
 """How many sampled hits tell the density."""
 WALK_US, FIXED_US = 2.2, 500.0
 """For a row walked past, and for a statement."""
+HOLDER_US = 1.5
+"""For a listing that is found by the index of whole words."""
+SURE = 2.0
+"""How much more the way may cost that is sure to make an end; a stretch may hold less than the sample promised."""
 BUDGET_US = 12_000.0
 """What one request may cost; a page that would cost more comes short, with a cursor to go on."""
 FIRST_US = 3_000.0
@@ -29,12 +34,20 @@ EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 OLDEST = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+class Way(Enum):
+    """How a stretch is read: by walking, by the index of trigrams, or by that of whole words."""
+
+    WALK = auto()
+    TRIGRAMS = auto()
+    WORDS = auto()
+
+
 @dataclass(frozen=True)
 class Stretch:
-    """The next piece of time, down to `until`, whether it is read by walking, and what that should cost."""
+    """The next piece of time, down to `until`, how it is read, and what that should cost."""
 
     until: datetime
-    walk: bool
+    way: Way
     cost: float
 
 
@@ -62,20 +75,30 @@ def next_stretch(
     walk = min(ahead, (end - start) * sample.scale) * WALK_US
     if walk < min(_index_cost(sample, wanted, top, bottom), budget):
         end = min(end, start + ceil(3 * ahead / sample.scale))
-        return Stretch(_until(sample, end, before), walk=True, cost=walk)
+        return Stretch(_until(sample, end, before), Way.WALK, walk)
     return _by_index(sample, wanted, end, before, budget if step else min(budget, FIRST_US))
+
+
+def all_by_words(run: Run) -> Stretch:
+    """All the time that is left at once: what a rare word needs."""
+    return Stretch(OLDEST, Way.WORDS, FIXED_US + HOLDER_US * run.holders)
 
 
 def short_walk(sample: Sample, before: datetime) -> Stretch:
     """A bounded look for words without a trigram; the next page goes on from its end."""
     end = sample.newer(before) + ceil(WALK_ROWS / sample.scale)
-    return Stretch(_until(sample, end, before), walk=True, cost=BUDGET_US)
+    return Stretch(_until(sample, end, before), Way.WALK, BUDGET_US)
 
 
-def walking_is_cheaper(sample: Sample, wanted: Pattern, hits: Sequence[int], need: int) -> bool:
-    """For a list that is not sorted by time: whether to walk in its order until enough hits are met."""
-    walk = need * len(sample) / max(len(hits), 1) * WALK_US * (1 if hits else sample.scale)
-    return walk < _index_cost(sample, wanted, 0, len(sample))
+def way_in_order(sample: Sample, wanted: Pattern, run: Run | None, hits: Sequence[int], need: int) -> Way:
+    """For a list that is not sorted by time: to walk in its order until enough hits are met, or to find all first."""
+    costs = {
+        Way.WALK: need * len(sample) / max(len(hits), 1) * WALK_US * (1 if hits else sample.scale),
+        Way.TRIGRAMS: _index_cost(sample, wanted, 0, len(sample)),
+    }
+    if run is not None:
+        costs[Way.WORDS] = all_by_words(run).cost
+    return min(costs, key=lambda way: costs[way])
 
 
 def labels(newest: datetime, oldest: datetime) -> list[int]:
@@ -97,7 +120,7 @@ def _by_index(sample: Sample, wanted: Pattern, end: int, before: datetime, budge
     top, least = sample.newer(_block_start(before) + BLOCK), sample.older(before)
     while (cost := _index_cost(sample, wanted, top, end)) > budget and end > least:
         end = max(least, top + (end - top) * 3 // 4)
-    return Stretch(_until(sample, end, before), walk=False, cost=cost)
+    return Stretch(_until(sample, end, before), Way.TRIGRAMS, cost)
 
 
 def _until(sample: Sample, end: int, before: datetime) -> datetime:

@@ -82,6 +82,11 @@ class Sample:
         """The listings that hold all these trigrams, as the bits of a number."""
         return reduce(and_, (self.masks.get(trigram, 0) for trigram in wanted), (1 << len(self)) - 1)
 
+    def holders(self, text: str) -> int:
+        """How many of the sample hold this piece of text, in lower case."""
+        candidates = places(self.holding(trigrams(text)))
+        return sum(text in self.listings[n].text for n in candidates)
+
     def hits(self, ask: ListProducts) -> list[int]:
         """The places of what the whole question finds in the sample."""
         low = (ask.q or "").lower()

@@ -10,7 +10,7 @@ from typing import Any
 
 from entrepot.apps.escrow.calls.products import ListProducts, ProductSort
 from entrepot.apps.escrow.search.pattern import containing
-from entrepot.kernel.db.answers import moment, page
+from entrepot.kernel.db.answers import bounded, moment, page
 from entrepot.kernel.db.doors import Json, Read
 from entrepot.kernel.db.query import Query
 from entrepot.kernel.http import paging
@@ -55,12 +55,16 @@ SORTINGS = {
 
 @cache
 def listing(sort: ProductSort, filters: tuple[str, ...], *, later: bool) -> Query:
-    """The statement for a page."""
+    """The statement for a page: one plan for all where an index has the list's own order.
+
+    Beside that, the best way depends on the values, so that it is planned for each call.
+    """
     sorting = SORTINGS[sort]
     conditions = [OPEN, *(FILTERS[name] for name in filters), *([sorting.beyond] if later else [])]
     rows = f"""SELECT {CARD} FROM escrow.products p JOIN escrow.user_profiles u ON u.wallet = p.seller_wallet
-    WHERE {" AND ".join(conditions)} ORDER BY {sorting.by} LIMIT :limit::bigint"""
-    return Query(page(rows, sort, sorting.key))
+    WHERE {" AND ".join(conditions)} ORDER BY {sorting.by}"""
+    is_settled = filters in {(), ("category",)} or (filters == ("seller",) and sort is ProductSort.NEWEST)
+    return Query(page(bounded(rows) if is_settled else f"{rows} LIMIT :limit::bigint", sort, sorting.key))
 
 
 async def products(db: Read, ask: ListProducts) -> Json:

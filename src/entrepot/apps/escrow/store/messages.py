@@ -5,7 +5,7 @@ from uuid import UUID
 
 from entrepot.apps.escrow.calls.messages import ListMessages, Message, SendMessage
 from entrepot.apps.escrow.store.orders import VISIBLE
-from entrepot.kernel.db.answers import moment, page
+from entrepot.kernel.db.answers import bounded, moment, page
 from entrepot.kernel.db.doors import Json, Read, Write
 from entrepot.kernel.db.query import Query
 from entrepot.kernel.http import paging
@@ -22,8 +22,8 @@ def listing(*, later: bool) -> Query:
     beyond = "AND (m.created_at, m.id) < (:key, :last)" if later else ""
     rows = f"""SELECT m.id, m.sender_wallet, m.ciphertext, m.nonce, {moment("m.created_at")} AS created_at
     FROM escrow.messages m WHERE m.order_id = o.id {beyond}
-    ORDER BY m.created_at DESC, m.id DESC LIMIT :limit::bigint"""
-    made = page(rows, "newest", "created_at")
+    ORDER BY m.created_at DESC, m.id DESC"""
+    made = page(bounded(rows), "newest", "created_at")
     return Query(f"SELECT ({made}) FROM escrow.orders o WHERE o.id = :id AND {VISIBLE}")
 
 

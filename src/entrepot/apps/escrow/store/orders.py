@@ -8,7 +8,7 @@ import msgspec
 
 from entrepot.apps.escrow.calls.orders import ListOrders, Role
 from entrepot.apps.escrow.model import ChainName, OrderStatus
-from entrepot.kernel.db.answers import moment, page
+from entrepot.kernel.db.answers import bounded, moment, page
 from entrepot.kernel.db.doors import Json, Read, Write
 from entrepot.kernel.db.query import Query
 from entrepot.kernel.http import paging
@@ -43,7 +43,7 @@ SIDES = {
     Role.SELLER: ("seller_wallet",),
     Role.ANY: ("buyer_wallet", "seller_wallet"),
 }
-NEWEST = "ORDER BY o.created_at DESC, o.id DESC LIMIT :limit::bigint"
+NEWEST = "ORDER BY o.created_at DESC, o.id DESC"
 DEAL = f"""
     SELECT o.id, o.onchain_order_id, o.chain, o.buyer_wallet, o.seller_wallet, o.status,
         b.public_key AS buyer_public_key
@@ -76,9 +76,12 @@ def listing(role: Role, *, of_status: bool, later: bool) -> Query:
     conditions = "o.orphaned_at IS NULL"
     conditions += " AND o.status = :status" if of_status else ""
     conditions += " AND (o.created_at, o.id) < (:key, :last)" if later else ""
-    mine = " UNION ALL ".join(
-        f"(SELECT o.* FROM escrow.orders o WHERE o.{side} = :by AND {conditions} {NEWEST})" for side in SIDES[role]
+    sides = " UNION ALL ".join(
+        f"({bounded(f'SELECT o.* FROM escrow.orders o WHERE o.{side} = :by AND {conditions} {NEWEST}')})"
+        for side in SIDES[role]
     )
+    # What stands beside an order is looked up for those of the page only.
+    mine = bounded(f"SELECT o.* FROM ({sides}) o {NEWEST}")
     return Query(page(f"SELECT {CARD} FROM ({mine}) o {BESIDE} {NEWEST}", "newest", "created_at"))
 
 

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from entrepot.apps.escrow.calls.reviews import AddReview, ListReviews, Review
 from entrepot.apps.escrow.store.reputation import STANDS
-from entrepot.kernel.db.answers import moment, page
+from entrepot.kernel.db.answers import bounded, moment, page
 from entrepot.kernel.db.doors import Json, Read, Write
 from entrepot.kernel.db.query import Query
 from entrepot.kernel.http import paging
@@ -26,8 +26,8 @@ def listing(*, later: bool) -> Query:
         {moment("r.created_at")} AS created_at
     FROM escrow.reviews r JOIN escrow.orders o ON o.id = r.order_id
     WHERE r.target_wallet = u.wallet AND {STANDS} {beyond}
-    ORDER BY r.created_at DESC, r.id DESC LIMIT :limit::bigint"""
-    made = page(rows, "newest", "created_at")
+    ORDER BY r.created_at DESC, r.id DESC"""
+    made = page(bounded(rows), "newest", "created_at")
     return Query(f"SELECT ({made}) FROM escrow.user_profiles u WHERE u.wallet = :wallet")
 
 

@@ -1,4 +1,4 @@
-"""SQL of the search by words: two ways to read a stretch of time, and two ways to read a list in another order."""
+"""SQL of the search by words: the ways to read a stretch of time, and those to read a list in another order."""
 
 from datetime import datetime, timedelta
 from functools import cache
@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 
 from entrepot.apps.escrow.calls.products import ProductSort
+from entrepot.apps.escrow.search.plan import Way
 from entrepot.apps.escrow.search.sample import Sample, Sampled
 from entrepot.apps.escrow.store.catalogue import CARD, FILTERS, OPEN, SORTINGS
 from entrepot.kernel.db.answers import page
@@ -33,6 +34,7 @@ WITHIN = """(p.created_at - :key::timestamptz < interval '0'
         OR p.created_at - :key::timestamptz = interval '0' AND p.id < :id::uuid)
     AND p.created_at - :until::timestamptz >= interval '0'"""
 BY_INDEX = f"{ACTIVE} AND {TEXT} ILIKE :thin::text AND (:thin::text = :whole::text OR {PLAIN_TEXT} ILIKE :whole::text)"
+BY_WORDS = f"{ACTIVE} AND escrow.words_of{TEXT} && :words::text[] AND {PLAIN_TEXT} ILIKE :whole::text"
 # A sum is no column, so no index in this order tempts the planner away from the trigrams.
 BEYOND = {
     ProductSort.PRICE: "(p.price_usdt + 0, p.id) > (:key::numeric, :id::uuid)",
@@ -51,6 +53,8 @@ SAMPLE = Query("""
     FROM escrow.products TABLESAMPLE SYSTEM (:percent::float8)
     WHERE status = 'active' AND deleted_at IS NULL AND random() < :share::float8 ORDER BY created_at DESC
 """)
+MOST_WORDS = 50
+WORDS = Query("SELECT word FROM escrow.words WHERE word LIKE '%' || lower(:run::text) || '%' LIMIT :most::bigint")
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -104,15 +108,24 @@ def by_index(filters: tuple[str, ...], *, blocks: bool) -> Query:
 
 
 @cache
-def in_order(sort: ProductSort, filters: tuple[str, ...], *, walks: bool, later: bool) -> Query:
-    """The statement for a page in another order than newest first, by walking in that order or by the trigram index."""
+def by_words(filters: tuple[str, ...]) -> Query:
+    """The statement for a stretch that is read by the index of whole words."""
+    conditions = " AND ".join([BY_WORDS, WITHIN, NOT_BANNED, *(FILTERS[name] for name in filters)])
+    hits = _hits("p.id, p.created_at", conditions, "created_at DESC, id DESC")
+    return _stretch(f"SELECT {CARD} FROM first f JOIN escrow.products p ON p.id = f.id {SELLER}", hits)
+
+
+@cache
+def in_order(sort: ProductSort, filters: tuple[str, ...], way: Way, *, later: bool) -> Query:
+    """The statement for a page in another order than newest first."""
     sorting = SORTINGS[sort]
     given = [FILTERS[name] for name in filters]
-    if walks:
+    if way is Way.WALK:
         conditions = [OPEN, f"{PLAIN_TEXT} ILIKE :whole::text", *given, *([sorting.beyond] if later else [])]
         rows = f"SELECT {CARD} FROM escrow.products p {SELLER} WHERE {' AND '.join(conditions)}"
         return Query(page(f"{rows} ORDER BY {sorting.by} LIMIT :limit::bigint", sort, sorting.key))
-    conditions = [BY_INDEX, NOT_BANNED, *given, *([BEYOND[sort]] if later else [])]
+    found_by = BY_WORDS if way is Way.WORDS else BY_INDEX
+    conditions = [found_by, NOT_BANNED, *given, *([BEYOND[sort]] if later else [])]
     hits = _hits(f"p.id, p.{sorting.key}", " AND ".join(conditions), sorting.by.replace("p.", ""))
     rows = f"SELECT {CARD} FROM first f JOIN escrow.products p ON p.id = f.id {SELLER}"
     return Query(hits + page(f"{rows} ORDER BY {sorting.by} LIMIT :limit::bigint", sort, sorting.key))
@@ -138,6 +151,12 @@ async def stretch(
     row = (await db.rows(query, key=before, id=last, until=until, **given))[0]
     items: bytes = (row["items"] or b"[]")[1:-1]
     return Found(row["count"], items, row["last_at"], row["last_id"])
+
+
+async def words_with(db: Read, run: str) -> list[str] | None:
+    """The words of all listings that hold this run of letters; None where they are too many to look for each."""
+    found = [str(row["word"]) for row in await db.rows(WORDS, run=run, most=MOST_WORDS + 1)]
+    return found if len(found) <= MOST_WORDS else None
 
 
 async def ordered(db: Read, query: Query, given: dict[str, Any]) -> Json:

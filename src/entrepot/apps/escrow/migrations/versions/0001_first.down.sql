@@ -18,6 +18,12 @@ DROP TABLE escrow.public_keys;
 
 DROP TABLE escrow.products;
 
+DROP TABLE escrow.words;
+
+DROP FUNCTION escrow.note_words;
+
+DROP FUNCTION escrow.words_of;
+
 DROP TABLE escrow.arbitrators;
 
 DROP TABLE escrow.user_profiles;

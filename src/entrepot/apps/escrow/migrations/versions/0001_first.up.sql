@@ -156,6 +156,36 @@ CREATE INDEX idx_products_search ON escrow.products USING gin (
     ])
 ) WITH (fastupdate = off) WHERE status = 'active';
 
+CREATE FUNCTION escrow.words_of(text TEXT) RETURNS TEXT[] IMMUTABLE STRICT PARALLEL SAFE LANGUAGE sql
+RETURN array_remove(regexp_split_to_array(lower(text), '[^[:alnum:]]+'), '');
+
+COMMENT ON FUNCTION escrow.words_of IS 'The runs of letters and digits of a text, in lower case';
+
+CREATE INDEX idx_products_words ON escrow.products USING gin (
+    escrow.words_of(title_preview || ' ' || description_preview)
+) WITH (fastupdate = off) WHERE status = 'active';
+
+CREATE TABLE escrow.words (
+    word TEXT NOT NULL,
+    PRIMARY KEY (word)
+);
+
+CREATE INDEX idx_words_search ON escrow.words USING gin (word gin_trgm_ops);
+
+COMMENT ON TABLE escrow.words IS 'Every word that a listing has ever held: a search finds here what its part of a word can stand for';
+
+CREATE FUNCTION escrow.note_words() RETURNS TRIGGER LANGUAGE plpgsql AS $$
+BEGIN
+    -- In order, so that two that write the same new words wait for each other and never in a circle.
+    INSERT INTO escrow.words
+    SELECT DISTINCT unnest(escrow.words_of(new.title_preview || ' ' || new.description_preview)) ORDER BY 1
+    ON CONFLICT DO NOTHING;
+    RETURN NULL;
+END $$;
+
+CREATE TRIGGER note_words AFTER INSERT OR UPDATE OF title_preview, description_preview ON escrow.products
+FOR EACH ROW EXECUTE FUNCTION escrow.note_words();
+
 CREATE INDEX idx_products_seller ON escrow.products (seller_wallet, created_at DESC, id DESC);
 
 CREATE INDEX idx_products_sold ON escrow.products (total_sold DESC, id DESC) WHERE status = 'active';
