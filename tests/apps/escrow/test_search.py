@@ -165,7 +165,9 @@ async def test_every_way_was_taken(filled: Database, owner: asyncpg.Connection) 
     assert all(cached.cache_info().currsize for cached in ways)
 
 
-async def test_a_listing_is_found_by_the_words_that_it_was_edited_to(filled: Database, owner: asyncpg.Connection) -> None:
+async def test_a_listing_is_found_by_the_words_that_it_was_edited_to(
+    filled: Database, owner: asyncpg.Connection
+) -> None:
     samples = Samples(1_000)
     await owner.execute(
         """UPDATE escrow.products SET description_preview = 'Now with Zweihänder8 inside' WHERE id =
