@@ -20,11 +20,13 @@ from ethereum.ercs import IERC20Detailed
 from interfaces import ArbitratorPool
 from modules import ledger
 from modules import lots
+from modules import roster
 
 implements: ArbitratorPool
 initializes: ledger
+initializes: roster
 
-exports: (ledger.credits, ledger.openAmount)
+exports: (ledger.credits, ledger.openAmount, roster.MAX_ARBITRATORS, roster.arbitratorAt, roster.size)
 
 interface Escrow:
     def pool() -> address: view
@@ -83,7 +85,6 @@ MIN_TOKENS: public(constant(uint256)) = 500
 # Most that one arbitrator may stake, in whole tokens: fits numeric(18,6).
 MAX_TOKENS: public(constant(uint256)) = 10 ** 11
 STAKE_DECIMALS: constant(uint8) = 6
-MAX_ARBITRATORS: public(constant(uint256)) = 256
 FIRST_REPUTATION: public(constant(uint256)) = 50
 MAX_REPUTATION: public(constant(uint256)) = 100
 MIN_REPUTATION: public(constant(uint256)) = 10
@@ -107,9 +108,6 @@ arbitratorOf: public(HashMap[uint256, address])
 # order id -> arbitrator -> whether that arbitrator has let its deadline for this order pass
 hasMissed: public(HashMap[uint256, HashMap[address, bool]])
 records: HashMap[address, Record]
-members: DynArray[address, MAX_ARBITRATORS]
-# member -> its index in members, plus one
-place: HashMap[address, uint256]
 
 
 @deploy
@@ -149,15 +147,12 @@ def register(amount: uint256):
          "transfer refused", "transfer not exact".
     """
     assert self.escrow != empty(address), "no escrow"
-    assert self.place[msg.sender] == 0, "already registered"
-    assert len(self.members) < MAX_ARBITRATORS, "pool is full"
+    roster._add(msg.sender)
     assert amount >= self._min_stake(), "stake too small"
     reputation: uint256 = FIRST_REPUTATION
     if self.records[msg.sender].registeredBlock != 0:
         reputation = self.records[msg.sender].reputation
     assert reputation >= MIN_REPUTATION, "reputation too low"
-    self.members.append(msg.sender)
-    self.place[msg.sender] = len(self.members)
     self.records[msg.sender].reputation = reputation
     self.records[msg.sender].registeredBlock = block.number
     self.records[msg.sender].gainedBlock = block.number
@@ -176,7 +171,7 @@ def increaseStake(amount: uint256):
     @dev Errors: "not registered", "nothing to stake", "stake too large", "stake too fine", "transfer refused",
          "transfer not exact".
     """
-    assert self.place[msg.sender] != 0, "not registered"
+    assert roster._has(msg.sender), "not registered"
     assert amount != 0, "nothing to stake"
     self._remember_weight(msg.sender)
     self._stake(amount)
@@ -193,11 +188,11 @@ def withdraw():
     @notice Leaves the pool and pays the whole stake to the caller, an arbitrator whom no open dispute waits for.
     @dev Errors: "not registered", "assigned", "transfer refused", "transfer not exact".
     """
-    assert self.place[msg.sender] != 0, "not registered"
+    assert roster._has(msg.sender), "not registered"
     assert self.records[msg.sender].assigned == 0, "assigned"
     stake: uint256 = self.records[msg.sender].stake
     self.records[msg.sender].stake = 0
-    self._remove(msg.sender)
+    roster._remove(msg.sender)
     log ArbitratorWithdrawn(arbitrator=msg.sender, stake=stake)
     ledger._unlock(stakeToken, stake)
     ledger._credit(stakeToken, msg.sender, stake)
@@ -284,24 +279,6 @@ def getArbitrator(arbitrator: address) -> Arbitrator:
     )
 
 
-@external
-@view
-def size() -> uint256:
-    """
-    @notice How many arbitrators are in the pool, active or not.
-    """
-    return len(self.members)
-
-
-@external
-@view
-def arbitratorAt(i: uint256) -> address:
-    """
-    @notice The arbitrator at index `i`, from 0; the order changes when someone leaves.
-    """
-    return self.members[i]
-
-
 @internal
 @view
 def _only_escrow():
@@ -364,7 +341,7 @@ def _first(orderId: uint256, buyer: address, seller: address, calledBlock: uint2
     first: address = empty(address)
     firstWait: uint256 = 0
     firstWeight: uint256 = 0
-    for arbitrator: address in self.members:
+    for arbitrator: address in roster.members:
         weight: uint256 = self._weight_since(arbitrator, calledBlock)
         if weight == 0 or arbitrator in [buyer, seller]:
             continue
@@ -387,19 +364,6 @@ def _stake(amount: uint256):
     assert stake <= MAX_TOKENS * scale * 10 ** convert(STAKE_DECIMALS, uint256), "stake too large"
     assert amount % scale == 0, "stake too fine"
     self.records[msg.sender].stake = stake
-
-
-@internal
-def _remove(arbitrator: address):
-    """
-    @dev The last member takes the place of the one that leaves.
-    """
-    last: address = self.members.pop()
-    if last != arbitrator:
-        index: uint256 = self.place[arbitrator]
-        self.members[index - 1] = last
-        self.place[last] = index
-    self.place[arbitrator] = 0
 
 
 @internal
