@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from entrepot.kernel.app import App
 from entrepot.kernel.db.doors import Json, Read, Write
 from entrepot.kernel.db.query import Query
-from entrepot.kernel.http.route import Ask, Pace, Who, delete, get, patch, post
+from entrepot.kernel.http.route import OWN, Ask, Pace, Who, delete, get, patch, post
 from entrepot.kernel.refusal import Conflict, Forbidden
 from entrepot.kernel.values import PublicKey
 from entrepot.kernel.wallet import Wallet
@@ -119,10 +119,10 @@ APP = App(
     tables=sa.MetaData(schema="tally"),
     on_sign_in=meet,
     routes=(
-        post("/tallies", count, who=Who.SIGNED_IN, status=201),
-        post("/strict", count, who=Who.SIGNED_IN, needs_key=True),
-        post("/full", fill, who=Who.SIGNED_IN, refuses=(Full,)),
-        patch("/tallies/{name}", count, who=Who.SIGNED_IN),
+        post("/tallies", count, who=Who.SIGNED_IN, of=OWN, status=201),
+        post("/strict", count, who=Who.SIGNED_IN, of=OWN, needs_key=True),
+        post("/full", fill, who=Who.SIGNED_IN, of=OWN, refuses=(Full,)),
+        patch("/tallies/{name}", count, who=Who.SIGNED_IN, of=OWN),
         get("/tallies", first, who=Who.ANYONE),
         get("/tallies/{name}", show, who=Who.ANYONE),
         delete("/tallies/{name}", drop, who=Who.OPERATOR),

@@ -11,6 +11,7 @@ import pytest
 from entrepot.kernel.http.problem import MEDIA_TYPE
 from tests.kernel.conftest import OPERATOR, WALLET, Client, Serve
 
+JSON = {"Content-Type": "application/json"}
 KILL = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = 'entrepot_server'"
 
 
@@ -99,7 +100,7 @@ async def test_a_bad_field_is_refused_by_name_and_nothing_is_written(
     ids=lambda body: repr(body[:12]),
 )
 async def test_a_body_that_is_no_json_object_is_refused(client: Client, body: bytes) -> None:
-    found = await problem(client, "POST", "/tally/tallies", data=body)
+    found = await problem(client, "POST", "/tally/tallies", data=body, headers=JSON)
     assert found["status"] == 422
 
 
@@ -130,6 +131,19 @@ async def test_what_the_path_says_cannot_be_said_again(client: Client) -> None:
     assert (found["status"], found["field"]) == (422, "name")
 
 
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "", "application/jsonp"])
+async def test_a_body_that_is_not_said_to_be_json_is_refused(client: Client, kind: str) -> None:
+    body = b'{"name": "unsaid"}'
+    found = await problem(client, "POST", "/tally/tallies", data=body, headers={"Content-Type": kind})
+    assert (found["status"], found["type"]) == (415, "/problems/not-json")
+    assert (await client.call("GET", "/tally/tallies/unsaid"))[0] == 404
+
+
+async def test_a_body_may_say_in_which_charset_its_json_is(client: Client) -> None:
+    kind = {"Content-Type": "Application/JSON; charset=utf-8"}
+    assert (await client.call("POST", "/tally/tallies", data=b'{"name": "said"}', headers=kind))[0] == 201
+
+
 @pytest.mark.parametrize("sent", ["whole", "in parts"])
 async def test_a_body_that_is_too_large_is_refused(serve: Serve, sent: str) -> None:
     async def parts() -> object:
@@ -137,7 +151,8 @@ async def test_a_body_that_is_too_large_is_refused(serve: Serve, sent: str) -> N
             yield b"x" * 100
 
     async with serve(body_limit=1000) as client:
-        assert (await client.call("POST", "/tally/tallies", data=b'{"name": "a"}'.ljust(1000)))[0] == 201
+        just_right = b'{"name": "a"}'.ljust(1000)
+        assert (await client.call("POST", "/tally/tallies", data=just_right, headers=JSON))[0] == 201
         found = await problem(client, "POST", "/tally/tallies", data=b"x" * 2000 if sent == "whole" else parts())
         assert (found["status"], found["most"]) == (413, 1000)
 

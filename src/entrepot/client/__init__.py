@@ -1,24 +1,45 @@
 """The market's client in Python: async, typed by the server's own structs, and distrustful of what it is to sign."""
 
+from entrepot.apps.escrow.acts import Act
+from entrepot.apps.escrow.calls.live import (
+    ArbitratorChanged,
+    DeliveryKept,
+    EvidenceRecorded,
+    MessageSent,
+    OrderMoved,
+    OrderUndone,
+)
 from entrepot.apps.escrow.calls.orders import PreparedOrder
-from entrepot.apps.escrow.model import Category, ChainName, OrderStatus, Token
+from entrepot.apps.escrow.model import Category, ChainName, EvidenceType, OrderStatus, Token
 from entrepot.client.client import Client
-from entrepot.client.failures import Late, Refused, Unreachable, WrongDelivery, WrongTransaction
+from entrepot.client.failures import Late, Refused, Unreachable, WrongDelivery, WrongEvidence, WrongTransaction
 from entrepot.kernel.chain.account import TransactionFailed
 from entrepot.kernel.chain.rpc import ChainFailure
+from entrepot.kernel.http.frames import Ready, StartOver
 
 __all__ = [
+    "Act",
+    "ArbitratorChanged",
     "Category",
     "ChainFailure",
     "ChainName",
     "Client",
+    "DeliveryKept",
+    "EvidenceRecorded",
+    "EvidenceType",
     "Late",
+    "MessageSent",
+    "OrderMoved",
     "OrderStatus",
+    "OrderUndone",
     "PreparedOrder",
+    "Ready",
     "Refused",
+    "StartOver",
     "Token",
     "TransactionFailed",
     "Unreachable",
     "WrongDelivery",
+    "WrongEvidence",
     "WrongTransaction",
 ]

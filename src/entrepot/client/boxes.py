@@ -7,13 +7,16 @@ Whoever gets a wallet to sign this text can read what is sealed for it.
 
 import hashlib
 from base64 import b64decode, b64encode
+from collections.abc import Mapping
 
 from eth_account.messages import encode_defunct
 from eth_account.signers.local import LocalAccount
 from nacl.exceptions import CryptoError
 from nacl.public import Box, PrivateKey, PublicKey, SealedBox
+from nacl.secret import SecretBox
+from nacl.utils import random
 
-from entrepot.client.failures import WrongDelivery
+from entrepot.client.failures import WrongDelivery, WrongEvidence
 from entrepot.kernel import values
 
 TEXT = """Entrepôt: make my private key, version 1.
@@ -55,6 +58,22 @@ class Boxes:
             )
         except (CryptoError, UnicodeDecodeError):
             return None
+
+    def seal_to(self, readers: Mapping[str, str], raw: bytes) -> tuple[str, str, dict[str, str]]:
+        """For several, by wallet and public key: ciphertext and nonce (NaCl secretbox under a key that is used once),
+        and that key sealed to each of them.
+        """
+        key = random(SecretBox.KEY_SIZE)
+        sealed = SecretBox(key).encrypt(raw)
+        keys = {wallet: seal(key, public_key) for wallet, public_key in readers.items()}
+        return base64_of(sealed.ciphertext), base64_of(sealed.nonce), keys
+
+    def unseal_from(self, ciphertext: bytes, nonce: bytes, key: bytes) -> bytes:
+        """What somebody sealed to several, this wallet among them. Raises `WrongEvidence`."""
+        try:
+            return SecretBox(SealedBox(self._private).decrypt(key)).decrypt(ciphertext, nonce)
+        except (CryptoError, ValueError):
+            raise WrongEvidence("it cannot be opened with this wallet's key") from None
 
     def unseal(self, sealed: bytes) -> bytes:
         """What somebody sealed to our public key. Raises `WrongDelivery`."""

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 from base64 import b64decode
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from decimal import Decimal
@@ -32,9 +32,12 @@ from entrepot.apps.escrow.calls.orders import (
     Role,
 )
 from entrepot.apps.escrow.calls.profiles import EditProfile, GetProfile, Profile
+from entrepot.apps.escrow.calls.reviews import AddReview, ListReviews, Review, ReviewPage
 from entrepot.apps.escrow.model import ChainName, OrderStatus, Token
 from entrepot.client.boxes import Boxes, seal
+from entrepot.client.disputes import Disputes
 from entrepot.client.failures import Late, Refused, WrongDelivery, WrongTransaction
+from entrepot.client.live import Live, LiveEvent
 from entrepot.client.messages import Messages
 from entrepot.client.products import Products
 from entrepot.client.purse import TOKEN, Purse
@@ -80,6 +83,8 @@ class Client:
         self.boxes, self.purse, self.transport = Boxes(key), Purse(key, chains or {}, escrows), Transport(url)
         self.products = Products(self.transport, self.wallet)
         self.messages = Messages(self.transport, self.wallet, self.boxes)
+        self.disputes = Disputes(self.transport, self.purse, self.boxes, self)
+        self._live = Live(self.transport)
         self._key, self._domain, self._stack = key, domain or _host(url), AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -166,6 +171,10 @@ class Client:
             await asyncio.sleep(pause)
             pause = min(1.5 * pause, LONGEST_LOOK)
 
+    def live(self, order: UUID | None = None, *, after: str | None = None) -> AsyncGenerator[LiveEvent, None]:
+        """What happens to one trade, or to all one's own, as it happens; `client/live.py` says how it is read."""
+        return self._live.follow(order, after=after)
+
     async def deliver(self, order: UUID, secret: bytes) -> Order:
         """Hands in what only the buyer shall read, and confirms it on the chain."""
         await self.confirm_delivery(order, await self.hand_in(order, secret))
@@ -214,8 +223,23 @@ class Client:
 
     async def open_dispute(self, order: UUID) -> Order:
         """Either party, after the delivery is confirmed and before the money is released."""
-        await self.purse.act(await self.order(order), "openDispute")
-        return await self.until(order, OrderStatus.DISPUTED)
+        return await self.disputes.open(order)
+
+    async def review(self, order: UUID, stars: int) -> Review:
+        """What this wallet thinks of the other side, once, of a trade that has ended."""
+        ask = asked(AddReview, by=self.wallet, id=order, rating=stars)
+        return await self.transport.command("POST", "/escrow/orders/{id}/reviews", ask, Review)
+
+    async def reviews(self, wallet: str | None = None) -> AsyncIterator[Review]:
+        """What others thought of somebody, or of this wallet, newest first, page after page."""
+        cursor: str | None = None
+        while True:
+            ask = asked(ListReviews, wallet=wallet or self.wallet, limit=PAGE, cursor=cursor)
+            page = await self.transport.get("/escrow/profile/{wallet}/reviews", ask, ReviewPage)
+            for each in page.items:
+                yield each
+            if (cursor := page.next_cursor) is None:
+                return
 
     async def resolve_by_default(self, order: UUID) -> Order:
         """The ruling where no arbitrator ruled in time; anyone may call for it then."""

@@ -34,5 +34,9 @@ class WrongDelivery(Exception):
     """What lies on the server is not what the seller confirmed to the contract, or not sealed to this wallet."""
 
 
+class WrongEvidence(Exception):
+    """Evidence that is not what is on record at the contract, or that cannot be sealed to or opened by who should."""
+
+
 class Late(Exception):
     """The server does not show in time what was waited for; the chain may have it all the same."""

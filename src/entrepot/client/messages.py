@@ -1,6 +1,6 @@
-"""Messages of a trade: sealed for the other side before they leave, opened when they come."""
+"""Messages of a trade: sealed for who shall read them before they leave, opened when they come."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -19,7 +19,7 @@ PAGE = 100
 
 @dataclass(frozen=True)
 class Letter:
-    """A message that was opened; `text` is None where it was sealed to a key that one of the two no longer has."""
+    """A message that was opened; `text` is None where it was for somebody else, or sealed to a key of the past."""
 
     id: UUID
     sender: Wallet
@@ -33,28 +33,48 @@ class Messages:
     def __init__(self, transport: Transport, wallet: Wallet, boxes: Boxes) -> None:
         self._transport, self._wallet, self._boxes = transport, wallet, boxes
 
-    async def send(self, order: OrderCard, text: str) -> Message:
-        """To the other side's present key."""
-        ciphertext, nonce = self._boxes.write(text, await self._other_key(order))
+    async def send(self, order: OrderCard, text: str, to: str | None = None) -> Message:
+        """To the present key of the other side, or of `to`, which the arbitrator must name and is named by."""
+        ciphertext, nonce = self._boxes.write(text, await self._needed_key(to or self._other(order)))
         ask = asked(SendMessage, by=self._wallet, id=order.id, ciphertext=ciphertext, nonce=nonce)
         return await self._transport.command("POST", "/escrow/orders/{id}/messages", ask, Message)
 
     async def read(self, order: OrderCard) -> AsyncIterator[Letter]:
         """All of them, newest first, page after page."""
-        other = await self._other_key(order)
+        people = [wallet for wallet in (order.buyer_wallet, order.seller_wallet, order.arbitrator_wallet) if wallet]
+        others = {wallet: await self._key(wallet) for wallet in people if wallet != self._wallet}
         cursor: str | None = None
         while True:
             ask = asked(ListMessages, by=self._wallet, id=order.id, limit=PAGE, cursor=cursor)
             page = await self._transport.get("/escrow/orders/{id}/messages", ask, MessagePage)
             for each in page.items:
-                text = self._boxes.read(each.ciphertext, each.nonce, other)
-                yield Letter(each.id, each.sender_wallet, text, each.created_at)
+                if each.sender_wallet != self._wallet and each.sender_wallet not in others:
+                    others[each.sender_wallet] = await self._key(each.sender_wallet)
+                yield Letter(each.id, each.sender_wallet, self._opened(each, others), each.created_at)
             if (cursor := page.next_cursor) is None:
                 return
 
-    async def _other_key(self, order: OrderCard) -> PublicKey:
-        other = order.seller_wallet if order.buyer_wallet == self._wallet else order.buyer_wallet
-        profile = await self._transport.get("/escrow/profile/{wallet}", GetProfile(wallet=other), Profile)
-        if not profile.public_key:
-            raise WrongDelivery(f"{other} has never signed in, so there is no key to write to")
-        return profile.public_key
+    def _opened(self, message: Message, others: Mapping[Wallet, PublicKey | None]) -> str | None:
+        """What it says. The box of a message opens with either key; whom an own one went to, it does not say."""
+        mine = message.sender_wallet == self._wallet
+        for key in others.values() if mine else [others[message.sender_wallet]]:
+            text = self._boxes.read(message.ciphertext, message.nonce, key) if key else None
+            if text is not None:
+                return text
+        return None
+
+    def _other(self, order: OrderCard) -> Wallet:
+        """The other side of a party."""
+        if self._wallet not in (order.buyer_wallet, order.seller_wallet):
+            raise WrongDelivery("an arbitrator writes to one of the parties: say which")
+        return order.seller_wallet if order.buyer_wallet == self._wallet else order.buyer_wallet
+
+    async def _needed_key(self, wallet: str) -> PublicKey:
+        key = await self._key(wallet)
+        if not key:
+            raise WrongDelivery(f"{wallet} has never signed in, so there is no key to write to")
+        return key
+
+    async def _key(self, wallet: str) -> PublicKey | None:
+        ask = asked(GetProfile, wallet=wallet)
+        return (await self._transport.get("/escrow/profile/{wallet}", ask, Profile)).public_key

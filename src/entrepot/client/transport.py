@@ -5,6 +5,8 @@ names. A command has one idempotency key however often it is sent, so it is carr
 """
 
 import re
+from collections.abc import Mapping
+from io import BytesIO
 from types import TracebackType
 from typing import Any, Self, TypeVar
 from uuid import uuid4
@@ -20,6 +22,7 @@ from entrepot.kernel.values import read_value, write_value
 T = TypeVar("T")
 A = TypeVar("A", bound=Ask)
 NAMES = re.compile(r"{(\w+)}")
+HEARTBEAT = 20.0  # seconds between two questions whether the other side of a WebSocket is still there
 PASSING = frozenset({429, 502, 503, 504})
 PROBLEM = frozenset({"type", "title", "status", "detail"})
 
@@ -68,6 +71,19 @@ class Transport:
         headers = {"Idempotency-Key": key or str(uuid4()), "Content-Type": "application/json"}
         return await self._patiently(method, path.format(**given), answer, again=again, headers=headers, **more)
 
+    async def socket(self, path: str, query: Mapping[str, str]) -> aiohttp.ClientWebSocketResponse:
+        """A WebSocket, to be closed by whoever asked. Raises `Unreachable` where none can be had."""
+        if self._http is None:
+            raise RuntimeError("open the client first: async with Client(...) as client")
+        headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        try:
+            url = f"{self.url}/api/v1{path}"
+            given: dict[str, Any] = {"params": query, "headers": headers, "heartbeat": HEARTBEAT, "max_msg_size": 0}
+            opened: aiohttp.ClientWebSocketResponse = await self._http.ws_connect(url, **given)
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise Unreachable(f"{path}: {error or type(error).__name__}") from None
+        return opened
+
     async def _patiently(self, method: str, path: str, answer: type[T], *, again: bool = True, **more: Any) -> T:
         def worth_a_wait(error: Exception) -> bool | float:
             if not again or not isinstance(error, Refused):
@@ -85,6 +101,9 @@ class Transport:
     async def _once(self, method: str, path: str, answer: type[T], **more: Any) -> T:
         if self._http is None:
             raise RuntimeError("open the client first: async with Client(...) as client")
+        # A body is read once and this may be sent again, and aiohttp warns of large ones that are bytes.
+        if "data" in more:
+            more["data"] = BytesIO(more["data"])
         headers = more.pop("headers", {}) | ({"Authorization": f"Bearer {self.token}"} if self.token else {})
         try:
             url = f"{self.url}/api/v1{path}"

@@ -32,7 +32,13 @@ class Base64(Value, str):
     __slots__ = ()
     octets: ClassVar[int | None] = None
     most: ClassVar[int] = 65_536
-    schema: ClassVar[dict[str, Any]] = {"type": "string", "contentEncoding": "base64", "minLength": 4}
+    schema: ClassVar[dict[str, Any]] = {
+        "type": "string",
+        "contentEncoding": "base64",
+        "minLength": 4,
+        "pattern": "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/][AQgw]==|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)?$",
+        "examples": ["c2VhbGVkIHRvIHlvdXIga2V5"],
+    }
 
     @classmethod
     def parse(cls, given: object) -> Self:
@@ -60,6 +66,8 @@ class Base64(Value, str):
 
 UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 """Control characters, and those that hide text or override its direction."""
+SHOWN = r"^[^\u0000-\u0008{}\u000b-\u001f\u007f-\u009f\u200b\u2028-\u202e\u2066-\u2069\ufeff]+$"
+"""The same for the OpenAPI document, which cannot name surrogates; the braces take tab and line feed."""
 
 
 class Text(Value, str):
@@ -68,9 +76,12 @@ class Text(Value, str):
     __slots__ = ()
     most: ClassVar[int] = 100
     lines: ClassVar[bool] = False
+    example: ClassVar[str] = "a few words"
 
     def __init_subclass__(cls) -> None:
-        cls.schema = {"type": "string", "minLength": 1, "maxLength": cls.most}
+        pattern = SHOWN.format("" if cls.lines else r"\u0009\u000a")
+        shown = {"maxLength": cls.most, "pattern": pattern, "examples": [cls.example]}
+        cls.schema = {"type": "string", "minLength": 1, **shown}
 
     @classmethod
     def parse(cls, given: object) -> Self:
@@ -90,7 +101,13 @@ class PublicKey(Base64):
 
     __slots__ = ()
     octets = 32
-    schema: ClassVar[dict[str, Any]] = {**Base64.schema, "minLength": 44, "maxLength": 44}
+    schema: ClassVar[dict[str, Any]] = {
+        **Base64.schema,
+        "minLength": 44,
+        "maxLength": 44,
+        "pattern": "^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$",
+        "examples": ["hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo="],
+    }
 
 
 class BoxNonce(Base64):
@@ -98,14 +115,24 @@ class BoxNonce(Base64):
 
     __slots__ = ()
     octets = 24
-    schema: ClassVar[dict[str, Any]] = {**Base64.schema, "minLength": 32, "maxLength": 32}
+    schema: ClassVar[dict[str, Any]] = {
+        **Base64.schema,
+        "minLength": 32,
+        "maxLength": 32,
+        "pattern": "^[A-Za-z0-9+/]{32}$",
+        "examples": ["aWnpNr1izVX8tz+CczfZZ7YoqPUSmi7G"],
+    }
 
 
 class Hash32(Value, str):
     """32 bytes as 0x and 64 lower-case hexadecimal digits."""
 
     __slots__ = ()
-    schema: ClassVar[dict[str, Any]] = {"type": "string", "pattern": "^0x[0-9a-fA-F]{64}$"}
+    schema: ClassVar[dict[str, Any]] = {
+        "type": "string",
+        "pattern": "^0x[0-9a-fA-F]{64}$",
+        "examples": ["0xba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"],
+    }
 
     @classmethod
     def parse(cls, given: object) -> Self:

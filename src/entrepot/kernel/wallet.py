@@ -28,6 +28,7 @@ class Wallet(Value, str):
         "type": "string",
         "pattern": "^0x[0-9a-fA-F]{40}$",
         "description": "EIP-55 checksum address",
+        "examples": ["0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"],
     }
 
     @classmethod

@@ -6,6 +6,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
+from entrepot.kernel.http.problem import NotJson
 from entrepot.kernel.refusal import Malformed
 from entrepot.kernel.values import ENCODER
 
@@ -79,9 +80,14 @@ class Call:
         return values
 
     def json_object(self) -> dict[str, object]:
-        """The body as a JSON object; an absent body is an empty one. Raises `Malformed`."""
+        """The body as a JSON object; an absent body is an empty one. Raises `NotJson` and `Malformed`.
+
+        A page of another site can send a body of any other type without asking us first; this one it cannot.
+        """
         if not self.body:
             return {}
+        if (self.header(b"content-type") or "").partition(";")[0].strip().lower() != JSON[1]:
+            raise NotJson
         if is_deep(self.body):
             raise Malformed(field="body", reason=f"may be nested {MOST_DEPTH} deep at most")
         try:

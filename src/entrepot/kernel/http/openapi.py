@@ -3,14 +3,27 @@
 import inspect
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 
 from entrepot.kernel.db.doors import Write
 from entrepot.kernel.http.endpoint import Endpoint
-from entrepot.kernel.http.problem import MEDIA_TYPE, KeyReused, Problem, TooLarge, status_of
-from entrepot.kernel.http.route import FROM_SESSION, Ask, Who
+from entrepot.kernel.http.examples import NoExample, example
+from entrepot.kernel.http.frames import OF_THE_HOUSE
+from entrepot.kernel.http.problem import (
+    MEDIA_TYPE,
+    KeyReused,
+    NoSuchRoute,
+    NotJson,
+    Problem,
+    TooLarge,
+    UpgradeRequired,
+    status_of,
+)
+from entrepot.kernel.http.route import FROM_SESSION, Ask, Route, Who
+from entrepot.kernel.http.stream import WrongOrigin
 from entrepot.kernel.refusal import (
     CommitUnknown,
     Forbidden,
@@ -26,6 +39,12 @@ from entrepot.kernel.values import describe_value
 
 REFERENCE = "#/components/schemas/{name}"
 
+HEADERS: dict[int, dict[str, Any]] = {
+    401: {"WWW-Authenticate": {"required": True, "schema": {"const": "Bearer"}}},
+    429: {"Retry-After": {"description": "Seconds.", "required": True, "schema": {"type": "integer", "minimum": 1}}},
+}
+TOO_LONG = {"description": "The address is longer than 65,534 octets: the server's own answer, which has no content."}
+
 
 def refusals(endpoint: Endpoint) -> list[type[Refusal]]:
     """Everything that a call may be refused with: what its route declares and what the house adds."""
@@ -35,15 +54,25 @@ def refusals(endpoint: Endpoint) -> list[type[Refusal]]:
         found.append(Unauthenticated)
     if route.who is Who.OPERATOR:
         found.append(Forbidden)
-    if endpoint.signature.passes_json:
+    if endpoint.signature.may_be_missing:
         found.append(NotFound)
+    if route.path_names:
+        found.append(NoSuchRoute)  # a name with a slash in it leads elsewhere
     if endpoint.signature.door is Write:
         found.append(CommitUnknown)
     if takes_key(endpoint):
         found.append(KeyReused)
     if route.has_body:
-        found.append(TooLarge)
+        found += [TooLarge, NotJson]
+    if route.frames:
+        found += [WrongOrigin, UpgradeRequired]
     return list(dict.fromkeys(found))
+
+
+def answers(endpoint: Endpoint) -> tuple[Any, ...]:
+    """The structs that it answers with: of a live stream, its frames and the house's own."""
+    frames = endpoint.route.frames
+    return (*frames, *OF_THE_HOUSE) if frames else (endpoint.signature.answer,)
 
 
 def takes_key(endpoint: Endpoint) -> bool:
@@ -51,9 +80,15 @@ def takes_key(endpoint: Endpoint) -> bool:
     return endpoint.signature.door is Write and endpoint.route.who is not Who.ANYONE
 
 
+def callers(route: Route) -> str:
+    """Who may call, in words."""
+    whose = " or ".join(party.value for party in route.of or ())
+    return f"{route.who}, as its {whose}" if whose else str(route.who)
+
+
 def document(endpoints: Sequence[Endpoint], title: str, version: str) -> dict[str, Any]:
     """The whole document, as JSON-ready data."""
-    structs = [kind for e in endpoints for kind in (e.signature.ask, e.signature.answer) if kind is not None]
+    structs = [kind for e in endpoints for kind in (e.signature.ask, *answers(e)) if kind is not None]
     schemas, components = msgspec.json.schema_components(
         [*structs, Problem], schema_hook=describe_value, ref_template=REFERENCE
     )
@@ -62,7 +97,7 @@ def document(endpoints: Sequence[Endpoint], title: str, version: str) -> dict[st
     asks = {kind: components[name] for kind, name in inputs.items()}
     paths: dict[str, dict[str, Any]] = {}
     for endpoint in endpoints:
-        operation = _operation(endpoint, by_struct, asks)
+        operation = _operation(endpoint, by_struct, asks, components)
         paths.setdefault(endpoint.url, {})[endpoint.route.method.lower()] = operation
     used = {name: schema for name, schema in components.items() if name not in inputs.values()}
     return {
@@ -83,21 +118,23 @@ def _name(reference: dict[str, Any]) -> str:
     return str(reference["$ref"]).rpartition("/")[2]
 
 
-def _operation(endpoint: Endpoint, by_struct: dict[Any, Any], asks: dict[Any, Any]) -> dict[str, Any]:
+def _operation(
+    endpoint: Endpoint, by_struct: dict[Any, Any], asks: dict[Any, Any], components: dict[str, Any]
+) -> dict[str, Any]:
     route = endpoint.route
     told = inspect.getdoc(route.operation) or ""
     summary, _, more = told.partition("\n")
     described: dict[str, Any] = {
         "operationId": re.sub(r"\W+", "_", route.method.lower() + endpoint.url.removeprefix("/api/v1")).strip("_"),
         "summary": summary.strip().rstrip("."),
-        "description": f"Who may call: {route.who}. {more.strip()}".strip(),
+        "description": f"Who may call: {callers(route)}. {more.strip()}".strip(),
         "tags": [endpoint.url.split("/")[3]],
         "parameters": _parameters(endpoint, asks),
         "responses": _responses(endpoint, by_struct),
     }
     if route.who is not Who.ANYONE:
         described["security"] = [{"session": []}]
-    body = _body(endpoint, asks)
+    body = _body(endpoint, asks, components)
     if body is not None:
         described["requestBody"] = body
     return described
@@ -127,20 +164,26 @@ def _parameters(endpoint: Endpoint, asks: dict[Any, Any]) -> list[dict[str, Any]
     return found
 
 
-def _body(endpoint: Endpoint, asks: dict[Any, Any]) -> dict[str, Any] | None:
+def _body(endpoint: Endpoint, asks: dict[Any, Any], components: dict[str, Any]) -> dict[str, Any] | None:
     properties, required = _fields(endpoint, asks)
     inside = {name: schema for name, schema in properties.items() if name not in endpoint.route.path_names}
     if not endpoint.route.has_body or not inside:
         return None
     needed = [name for name in required if name in inside]
     schema = {"type": "object", "properties": inside, "required": needed, "additionalProperties": False}
-    return {"required": bool(needed), "content": {"application/json": {"schema": schema}}}
+    content = {"schema": schema}
+    with suppress(NoExample):  # a conformance test asks for one; the document is true without it
+        content["example"] = example(schema, components)
+    return {"required": bool(needed), "content": {"application/json": content}}
 
 
 def _responses(endpoint: Endpoint, by_struct: dict[Any, Any]) -> dict[str, Any]:
     answer = endpoint.signature.answer
     found: dict[str, Any] = {}
-    if answer is None:
+    if endpoint.route.frames:
+        content = {"application/json": {"schema": {"oneOf": [by_struct[kind] for kind in answers(endpoint)]}}}
+        found["101"] = {"description": "A WebSocket; each of its messages is one of these.", "content": content}
+    elif answer is None:
         found["204"] = {"description": "Done; there is nothing to answer."}
     else:
         content = {"application/json": {"schema": by_struct[answer]}}
@@ -151,4 +194,8 @@ def _responses(endpoint: Endpoint, by_struct: dict[Any, Any]) -> dict[str, Any]:
     for status, kinds in sorted(by_status.items()):
         told = "\n".join(f"- `{slug(kind)}`: {' '.join((kind.__doc__ or '').split())}" for kind in kinds)
         found[str(status)] = {"description": told, "content": {MEDIA_TYPE: {"schema": by_struct[Problem]}}}
-    return found
+        if status in HEADERS:
+            found[str(status)]["headers"] = HEADERS[status]
+    if endpoint.route.path_names or not endpoint.route.has_body:
+        found["414"] = TOO_LONG
+    return dict(sorted(found.items()))

@@ -18,14 +18,23 @@ class TooLarge(Refusal):
     most: int
 
 
+class NotJson(Refusal):
+    """The request body is taken as application/json only, and its Content-Type must say so."""
+
+
 class NoSuchRoute(refusal.NotFound):
     """There is nothing at this address; /api/v1/docs lists what there is."""
 
 
 class MethodNotAllowed(Refusal):
-    """This address does not take {method}."""
+    """This address does not take {method}, but {allowed}."""
 
     method: str
+    allowed: str
+
+
+class UpgradeRequired(Refusal):
+    """This is a live stream: open it with a WebSocket client."""
 
 
 class KeyReused(refusal.Conflict):
@@ -44,8 +53,10 @@ STATUS: dict[type[Refusal], HTTPStatus] = {
     refusal.Malformed: HTTPStatus.UNPROCESSABLE_ENTITY,
     refusal.TooMany: HTTPStatus.TOO_MANY_REQUESTS,
     refusal.Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    NotJson: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     MethodNotAllowed: HTTPStatus.METHOD_NOT_ALLOWED,
+    UpgradeRequired: HTTPStatus.UPGRADE_REQUIRED,
     Broken: HTTPStatus.INTERNAL_SERVER_ERROR,
 }
 
@@ -83,6 +94,10 @@ def problem(refused: Refusal) -> tuple[int, list[tuple[str, str]], bytes]:
     headers = [("content-type", MEDIA_TYPE)]
     if isinstance(refused, refusal.TooMany):
         headers.append(("retry-after", str(refused.retry_after)))
+    if isinstance(refused, UpgradeRequired):
+        headers.append(("upgrade", "websocket"))
+    if isinstance(refused, MethodNotAllowed):
+        headers.append(("allow", refused.allowed))
     if isinstance(refused, refusal.Unauthenticated):
         headers.append(("www-authenticate", "Bearer"))
     return int(status), headers, ENCODER.encode(body)

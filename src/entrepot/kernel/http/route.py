@@ -29,11 +29,15 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class Who(StrEnum):
-    """Who may call. Whether a thing is the caller's own is the operation's to decide, and means 404 where it is not."""
+    """Who may call. Whose the thing must be that the call names is told by `Route.of`."""
 
     ANYONE = "anyone"
     SIGNED_IN = "signed in"
     OPERATOR = "operator"
+
+
+OWN: tuple[StrEnum, ...] = ()
+"""For `Route.of`: the call names nothing that could be another's; what it shows or makes is the caller's."""
 
 
 class Pace(StrEnum):
@@ -57,6 +61,8 @@ class Signature:
     answer: type | None
     passes_json: bool
     """PostgreSQL makes the answer; `answer` is what it is declared to be."""
+    may_be_missing: bool
+    """PostgreSQL may find nothing, which means 404."""
     resources: dict[str, type]
     """What else of the house it needs, by parameter name."""
 
@@ -68,6 +74,7 @@ def read_signature(operation: Operation) -> Signature:
     if returned is inspect.Signature.empty:
         raise BadRoute(f"{operation.__name__} does not say what it answers")
     passes_json = get_origin(returned) is Annotated and get_args(returned)[0] in (Json, Json | None)
+    may_be_missing = passes_json and get_args(returned)[0] == Json | None
     if returned in (Json, Json | None):
         raise BadRoute(f"{operation.__name__} does not say what its JSON is: Annotated[Json, ItsStruct]")
     answer = get_args(returned)[1] if passes_json else returned
@@ -81,7 +88,7 @@ def read_signature(operation: Operation) -> Signature:
             ask = kind
         else:
             resources[name] = kind
-    return Signature(door, ask, None if answer is type(None) else answer, passes_json, resources)
+    return Signature(door, ask, None if answer is type(None) else answer, passes_json, may_be_missing, resources)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,16 +99,25 @@ class Route:
     path: str
     operation: Operation
     who: Who
+    of: tuple[StrEnum, ...] | None = None
+    """What a caller who is signed in must be to the thing that the path names; one of these is enough, and everybody
+    else is told 404. Operations decide it, where they read the thing anyway; the authorisation matrix in the tests
+    calls each route as everybody and holds the operation to this."""
     refuses: tuple[type[Refusal], ...] = ()
     status: int = 200
     pace: Pace = Pace.READ
     needs_key: bool = False
     """The Idempotency-Key header is required; it is honoured on every command of a signed-in caller."""
+    body_limit: int = 0
+    """Octets that its body may have, where that is more than the house's own limit."""
     headers: Callable[[Any, Settings], list[tuple[str, str]]] | None = None
     """Headers that the answer brings with it."""
     before: Operation | None = None
     """What must be known first and cannot be asked inside a transaction, such as a chain's word: a function of the
     `Database` and the same input. The operation names its answer as a parameter, by type."""
+
+    frames: tuple[type[msgspec.Struct], ...] = ()
+    """What it sends, where it is a live stream: its operation then answers with a `Subscription`."""
 
     @property
     def path_names(self) -> tuple[str, ...]:
@@ -117,6 +133,13 @@ class Route:
 def get(path: str, operation: Operation, *, who: Who, **more: Any) -> Route:
     """A route that only reads."""
     return Route(method="GET", path=path, operation=operation, who=who, **more)
+
+
+def stream(
+    path: str, operation: Operation, *, who: Who, frames: tuple[type[msgspec.Struct], ...], **more: Any
+) -> Route:
+    """A WebSocket that tells what happens. Its operation decides whether the caller may listen, and to what."""
+    return Route(method="GET", path=path, operation=operation, who=who, frames=frames, **more)
 
 
 def post(path: str, operation: Operation, *, who: Who, **more: Any) -> Route:

@@ -10,11 +10,11 @@ from contextlib import AbstractAsyncContextManager
 from time import perf_counter
 from typing import Any
 
-from litestar import Litestar, Request, Response
+from litestar import Litestar, Request, Response, WebSocket
 from litestar.enums import ScopeType
 from litestar.exceptions import HTTPException
 from litestar.exceptions import MethodNotAllowedException as LitestarMethod
-from litestar.handlers import HTTPRouteHandler
+from litestar.handlers import HTTPRouteHandler, WebsocketRouteHandler
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from entrepot.kernel.http.call import Call, Reply
@@ -22,6 +22,7 @@ from entrepot.kernel.http.endpoint import Endpoint
 from entrepot.kernel.http.log import AccessLog
 from entrepot.kernel.http.problem import Broken, MethodNotAllowed, NoSuchRoute, TooLarge, problem
 from entrepot.kernel.http.route import Who
+from entrepot.kernel.http.stream import StreamEndpoint
 from entrepot.kernel.refusal import Malformed, Refusal
 from entrepot.kernel.settings import Settings
 
@@ -135,7 +136,7 @@ def handler(endpoint: Endpoint, log: AccessLog, settings: Settings) -> HTTPRoute
         call = Call(path, scope["query_string"], scope["headers"], client_of(scope, settings.trusted_proxies))
         try:
             if endpoint.route.has_body:
-                call.body = await read_body(request.receive, settings.body_limit)
+                call.body = await read_body(request.receive, max(settings.body_limit, endpoint.route.body_limit))
             answer = await faultless(endpoint, call)
         except Refusal as refused:
             answer = refuse(refused)
@@ -144,6 +145,19 @@ def handler(endpoint: Endpoint, log: AccessLog, settings: Settings) -> HTTPRoute
 
     path = endpoint.url.replace("}", ":str}")
     return HTTPRouteHandler(path, http_method=endpoint.route.method, status_code=endpoint.route.status)(handle)  # type: ignore[arg-type]
+
+
+def stream_handler(endpoint: StreamEndpoint, log: AccessLog, settings: Settings) -> WebsocketRouteHandler:
+    """The Litestar handler of a live stream. Its log line tells what the handshake cost; 101 is what it came to."""
+
+    async def handle(socket: WebSocket[Any, Any, Any]) -> None:
+        path = {name: str(value) for name, value in socket.path_params.items()}
+        scope: Any = socket.scope
+        call = Call(path, scope["query_string"], scope["headers"], client_of(scope, settings.trusted_proxies))
+        opened = await endpoint.serve(call, socket.receive, socket.send)
+        log.request("WS", endpoint.url, 101, opened)
+
+    return WebsocketRouteHandler(endpoint.url.replace("}", ":str}"))(handle)
 
 
 def respond(answer: Reply) -> Response[bytes]:
@@ -158,10 +172,11 @@ def respond(answer: Reply) -> Response[bytes]:
     return response
 
 
-def of_framework(_request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+def of_framework(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """What Litestar itself refuses, in our words."""
     if isinstance(error, LitestarMethod):
-        return respond(refuse(MethodNotAllowed(method=_request.method)))
+        allowed = ", ".join(sorted((error.headers or {}).get("allow", "").split(", ")))
+        return respond(refuse(MethodNotAllowed(request.method, allowed)))
     if isinstance(error, HTTPException) and error.status_code < 500:
         return respond(refuse(NoSuchRoute()))
     LOG.error("the framework broke", exc_info=error)
@@ -176,8 +191,9 @@ def build(
 ) -> ASGIApp:
     """The application; `more` are Litestar handlers that are no routes, such as the documentation pages."""
     log = AccessLog()
+    streams = [stream_handler(each, log, settings) for each in endpoints if isinstance(each, StreamEndpoint)]
     app = Litestar(
-        route_handlers=[*(handler(endpoint, log, settings) for endpoint in endpoints), *more],
+        route_handlers=[*(handler(endpoint, log, settings) for endpoint in endpoints), *streams, *more],
         exception_handlers={Exception: of_framework},
         openapi_config=None,
         lifespan=list(lifespan),

@@ -28,8 +28,12 @@ class Nonce(msgspec.Struct, frozen=True):
 class SignIn(Ask, frozen=True):
     """A signed EIP-4361 message."""
 
-    message: Annotated[str, msgspec.Meta(min_length=1, max_length=4096)]
-    signature: Annotated[str, msgspec.Meta(pattern="^0x([0-9a-fA-F]{2})+$", max_length=8194)]
+    message: Annotated[
+        str, msgspec.Meta(min_length=1, max_length=4096, examples=["what /auth/nonce gave to be signed"])
+    ]
+    signature: Annotated[
+        str, msgspec.Meta(pattern="^0x([0-9a-fA-F]{2})+$", max_length=8194, examples=["0x" + "5e" * 64 + "1b"])
+    ]
     """65 bytes by a plain account; whatever a contract wallet takes (ERC-1271)."""
     public_key: PublicKey | None = None
     """The NaCl public key that others encrypt to; needed the first time a wallet signs in."""
@@ -54,6 +58,10 @@ class Me(msgspec.Struct, frozen=True):
 
     wallet: Wallet
     is_operator: bool
+
+
+class SessionEnded(msgspec.Struct, frozen=True, tag_field="kind", tag="session_ended"):
+    """A session of the wallet that this is about has ended before its time."""
 
 
 class SignOut(Ask, frozen=True):

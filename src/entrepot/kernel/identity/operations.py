@@ -2,7 +2,7 @@
 
 import hashlib
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -13,11 +13,12 @@ from entrepot.kernel.db.database import Database
 from entrepot.kernel.db.doors import Read, Write
 from entrepot.kernel.identity import store
 from entrepot.kernel.identity.message import SignInMessage, read_message
-from entrepot.kernel.identity.model import AskNonce, Me, Nonce, Session, SignIn, SignOut, WhoAmI
+from entrepot.kernel.identity.model import AskNonce, Me, Nonce, Session, SessionEnded, SignIn, SignOut, WhoAmI
 from entrepot.kernel.identity.refusals import NonceSpent, NotSignedBy, WrongMessage
 from entrepot.kernel.identity.signature import approved_by_contract, recovered
 from entrepot.kernel.settings import Settings
 from entrepot.kernel.wallet import Wallet
+from entrepot.kernel.work.outbox import SESSIONS, Letter, publish
 
 NONCE_LIFETIME = timedelta(minutes=5)
 
@@ -99,6 +100,17 @@ async def _contract_approves(ask: SignIn, message: SignInMessage, chains: Chains
 async def sign_out(db: Write, ask: SignOut) -> None:
     """End this session."""
     await store.end_session(db, ask.session)
+    await tell_of_end(db, [ask.by])
+
+
+async def end_sessions(db: Write, wallets: Collection[Wallet]) -> None:
+    """Ends every session of these wallets, and with them what they listen to."""
+    await tell_of_end(db, sorted(await store.end_sessions(db, wallets)))
+
+
+async def tell_of_end(db: Write, wallets: Sequence[Wallet]) -> None:
+    """Lets every process look which live streams of these wallets have a session still."""
+    await publish(db, [Letter(SESSIONS, SessionEnded(), about=wallet) for wallet in wallets])
 
 
 async def who_am_i(_db: Read, ask: WhoAmI, settings: Settings) -> Me:

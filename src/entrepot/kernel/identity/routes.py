@@ -2,7 +2,7 @@
 
 from urllib.parse import urlsplit
 
-from entrepot.kernel.http.route import Pace, Who, get, post
+from entrepot.kernel.http.route import OWN, Pace, Who, get, post
 from entrepot.kernel.identity import operations
 from entrepot.kernel.identity.model import Session
 from entrepot.kernel.identity.refusals import NonceSpent, NotSignedBy, WrongMessage
@@ -33,6 +33,6 @@ ROUTES = (
         headers=session_cookie,
         refuses=(NonceSpent, NotSignedBy, WrongMessage, Forbidden),
     ),
-    post("/auth/logout", operations.sign_out, who=Who.SIGNED_IN, headers=no_cookie),
-    get("/auth/me", operations.who_am_i, who=Who.SIGNED_IN),
+    post("/auth/logout", operations.sign_out, who=Who.SIGNED_IN, of=OWN, headers=no_cookie),
+    get("/auth/me", operations.who_am_i, who=Who.SIGNED_IN, of=OWN),
 )

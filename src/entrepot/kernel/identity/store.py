@@ -19,7 +19,7 @@ ADD_SESSION = Query("""
     VALUES (:token_hash, :wallet, now() + :lifetime) RETURNING expires_at
 """)
 END_SESSION = Query("DELETE FROM core.sessions WHERE token_hash = :token_hash")
-END_SESSIONS = Query("DELETE FROM core.sessions WHERE wallet = ANY(:wallets::text[])")
+END_SESSIONS = Query("DELETE FROM core.sessions WHERE wallet = ANY(:wallets::text[]) RETURNING wallet")
 PURGE_SESSIONS = Query("DELETE FROM core.sessions WHERE expires_at < now()")
 PURGE_NONCES = Query("DELETE FROM core.sign_in_nonces WHERE expires_at < now()")
 
@@ -46,9 +46,9 @@ async def end_session(db: Write, token_hash: bytes) -> None:
     await db.run(END_SESSION, token_hash=token_hash)
 
 
-async def end_sessions(db: Write, wallets: Collection[Wallet]) -> int:
-    """Ends every session of these wallets."""
-    return await db.run(END_SESSIONS, wallets=list(wallets))
+async def end_sessions(db: Write, wallets: Collection[Wallet]) -> set[Wallet]:
+    """Ends every session of these wallets, and answers who had one."""
+    return {Wallet(row[0]) for row in await db.rows(END_SESSIONS, wallets=list(wallets))}
 
 
 async def purge(db: Write) -> None:

@@ -1,0 +1,53 @@
+"""The bell: tells every process that something was published, after commits, and never once for each of them.
+
+A NOTIFY takes a lock of the whole server until its transaction has committed, so commits that carried one would stand
+in line. It is sent by itself instead, at most every few milliseconds, and is a wake-up only: who misses it reads a
+little later.
+"""
+
+import asyncio
+from contextlib import suppress
+
+import asyncpg
+
+from entrepot.kernel.db.pool import GONE, Pool
+from entrepot.kernel.refusal import Unavailable
+
+CHANNEL = "entrepot"
+RING = f"SELECT pg_notify('{CHANNEL}', ''), set_config('synchronous_commit', 'off', true)"
+PAUSE = 0.01
+PATIENCE = 2.0
+
+
+class Bell:
+    """Rings for one process."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._ringing: asyncio.Task[None] | None = None
+        self._again = False
+
+    def ring(self) -> None:
+        """At once, or as soon as the last one is some milliseconds old."""
+        self._again = True
+        if self._ringing is None or self._ringing.done():
+            self._ringing = asyncio.create_task(self._ring())
+
+    async def close(self) -> None:
+        """Waits until the last one is out, where there is still somebody to tell it."""
+        if self._ringing is not None:
+            await asyncio.wait([self._ringing], timeout=PATIENCE)
+            self._ringing.cancel()
+
+    async def _ring(self) -> None:
+        while self._again:
+            self._again = False
+            with suppress(Unavailable, asyncpg.PostgresError, asyncpg.InterfaceError, *GONE):
+                held = await self._pool.take()
+                broken = True
+                try:
+                    await held.connection.execute(RING)
+                    broken = False
+                finally:
+                    self._pool.give(held, broken=broken)
+            await asyncio.sleep(PAUSE)

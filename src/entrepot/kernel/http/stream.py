@@ -1,0 +1,109 @@
+"""The endpoint of a live stream: who may listen is decided as for any other call, before the first frame."""
+
+import logging
+from time import perf_counter
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+from litestar.types import Receive, Send
+
+from entrepot.kernel.chain.endpoint import ChainFailure
+from entrepot.kernel.db.database import Database
+from entrepot.kernel.db.doors import Read
+from entrepot.kernel.db.pool import LOST
+from entrepot.kernel.http.call import Call, Reply
+from entrepot.kernel.http.endpoint import BUSY, Caller, Endpoint, Limits
+from entrepot.kernel.http.frames import RefusedFrame, Subscription, Watch
+from entrepot.kernel.http.live import Live
+from entrepot.kernel.http.problem import Broken, UpgradeRequired, problem
+from entrepot.kernel.http.route import BadRoute, Route, Who
+from entrepot.kernel.http.socket import Socket, close
+from entrepot.kernel.refusal import Forbidden, Refusal, Unavailable
+from entrepot.kernel.supply import Resources
+from entrepot.kernel.values import ENCODER
+
+LOG = logging.getLogger("entrepot.http")
+REFUSED = 4000
+"""Close codes of refusals are this and the status that HTTP has for them."""
+
+
+class WrongOrigin(Forbidden):
+    """This page may not use the session of {origin}: it is of another site."""
+
+    origin: str
+
+
+def origin(url: str) -> str:
+    """Scheme and host, with the port where it is not the scheme's own."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}".lower()
+
+
+class StreamEndpoint(Endpoint):
+    """A live route, ready to be listened to. Raises `BadRoute` when the route does not fit its operation."""
+
+    def __init__(self, route: Route, url: str, database: Database, limits: Limits, resources: Resources) -> None:
+        super().__init__(route, url, database, limits, resources)
+        live = resources.get(Live)
+        ask = self.signature.ask
+        if not isinstance(live, Live) or ask is None or not issubclass(ask, Watch) or route.who is Who.ANYONE:
+            raise BadRoute(f"live {self.url}: it takes a Watch, of somebody who is signed in")
+        if self.signature.door is not Read or self.signature.answer is not Subscription:
+            raise BadRoute(f"live {self.url}: its operation reads, and answers with a Subscription")
+        self.live = live
+
+    async def _answer(self, call: Call) -> Reply:
+        """To plain HTTP: what a WebSocket would be refused with, or else that it takes one."""
+        await self.subscribe(call)
+        raise UpgradeRequired
+
+    async def subscribe(self, call: Call) -> tuple[Caller, Watch, Subscription]:
+        """Who listens to what, and from where. Raises a `Refusal`."""
+        self.limit.count(call.client)
+        self._check_origin(call)
+        caller = await self._caller(call)
+        ask = self._ask(self._given(call, caller))
+        assert isinstance(ask, Watch)
+        async with self.database.read() as db:
+            return caller, ask, await self.route.operation(db, ask, **self.resources)
+
+    def _check_origin(self, call: Call) -> None:
+        """A browser sends its cookie from any page, and WebSockets know no same-origin policy: the page must be ours.
+
+        Whoever brings the token in a header has it, and needs no origin.
+        """
+        page = call.header(b"origin")
+        ours = origin(self.settings.public_url)
+        if page is not None and call.header(b"authorization") is None and page.lower() != ours:
+            raise WrongOrigin(ours)
+
+    async def serve(self, call: Call, receive: Receive, send: Send) -> float:
+        """One WebSocket, from its beginning to its end. Answers after how many seconds it was open."""
+        began = perf_counter()
+        await receive()  # websocket.connect
+        accept: Any = {"type": "websocket.accept"}
+        await send(accept)
+        opened = perf_counter() - began
+        try:
+            caller, ask, subscription = await self.subscribe(call)
+            opened = perf_counter() - began
+            await self.live.hold(Socket(send, caller, subscription), receive, ask.after)
+        except Refusal as refused:
+            await refuse(send, refused)
+        except (*LOST, *BUSY):
+            await refuse(send, Unavailable(part="database"))
+        except ChainFailure:
+            await refuse(send, Unavailable(part="chain"))
+        except Exception:
+            LOG.exception("live %s broke", self.url)
+            await refuse(send, Broken())
+        return opened
+
+
+async def refuse(send: Send, refused: Refusal) -> None:
+    """The problem as a frame, because browsers show no answer to a handshake, and the close code that goes with it."""
+    status, _, body = problem(refused)
+    frame: Any = {"type": "websocket.send", "text": ENCODER.encode(RefusedFrame(msgspec.Raw(body))).decode()}
+    await send(frame)
+    await close(send, REFUSED + status, type(refused).__name__)

@@ -1,0 +1,155 @@
+"""The outbox: what must follow a commit is a row of its transaction, read afterwards by every process that needs it.
+
+A place in the outbox is a snapshot and no number: numbers are given out before they are committed, so whoever goes by
+the greatest one passes over the rows of slower transactions (docs/decisions/0007-outbox-and-live-streams.md).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import msgspec
+from asyncpg import Record
+
+from entrepot.kernel.db.database import Database
+from entrepot.kernel.db.doors import Read, Write
+from entrepot.kernel.db.query import Query
+from entrepot.kernel.values import ENCODER
+
+PUBLISH = Query("""
+    INSERT INTO core.outbox (topic, about, body)
+    SELECT v.topic, v.about, v.body::json FROM unnest(:topics::text[], :abouts::text[], :bodies::text[])
+        AS v(topic, about, body)
+""")
+NOW = Query("SELECT pg_current_snapshot()::text")
+UNSEEN = """
+    SELECT id, topic, about, body FROM core.outbox
+    WHERE (xid >= :base_xmax OR xid = ANY(:base_xip::bigint[]))
+        AND xid < :upto_xmax AND xid <> ALL(:upto_xip::bigint[]) AND id > :row {more}
+    ORDER BY id LIMIT :most
+"""
+OF_ALL = Query(UNSEEN.format(more=""))
+OF_TOPICS = Query(UNSEEN.format(more="AND topic = ANY(:topics::text[])"))
+FORGOTTEN = Query("SELECT xid FROM core.outbox_floor")
+PURGE = Query("""
+    DELETE FROM core.outbox WHERE ctid = ANY(ARRAY(
+        SELECT ctid FROM core.outbox WHERE created_at < now() - interval '24 hours' LIMIT :most
+    ))
+""")
+AT_ONCE = 10_000
+SESSIONS = "core:sessions"
+"""The topic of sessions that end before their time, each about a wallet: whoever serves it looks anew."""
+
+
+@dataclass(frozen=True)
+class Letter:
+    """What is published: to whom, on which of that reader's things, and a struct that is read as JSON."""
+
+    topic: str
+    body: msgspec.Struct
+    about: str | None = None
+
+
+async def publish(db: Write, letters: Sequence[Letter]) -> None:
+    """Publishes in this transaction: after its commit every reader is woken; without one, nothing was said."""
+    if not letters:
+        return
+    await db.run(
+        PUBLISH,
+        topics=[letter.topic for letter in letters],
+        abouts=[letter.about for letter in letters],
+        bodies=[ENCODER.encode(letter.body).decode() for letter in letters],
+    )
+    db.announces = True
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Which transactions one sees, as `pg_current_snapshot()` tells it: all below xmax but those in xip."""
+
+    xmin: int
+    xmax: int
+    xip: tuple[int, ...] = ()
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """From PostgreSQL's own form, `xmin:xmax:xip,xip`; raises ValueError."""
+        low, high, running = text.split(":")
+        made = cls(_whole(low), _whole(high), tuple(_whole(each) for each in running.split(",") if running))
+        if not made.xmin <= made.xmax or any(not made.xmin <= each < made.xmax for each in made.xip):
+            raise ValueError("is no snapshot")
+        return made
+
+    def __str__(self) -> str:
+        return f"{self.xmin}:{self.xmax}:{','.join(map(str, self.xip))}"
+
+
+@dataclass(frozen=True)
+class Place:
+    """How far a reader is: it has all that `base` sees, and of what `upto` sees beyond that, the rows up to `row`."""
+
+    base: Snapshot
+    upto: Snapshot
+    row: int
+
+    @classmethod
+    def after(cls, snapshot: Snapshot) -> Self:
+        """With everything that a snapshot sees."""
+        return cls(snapshot, snapshot, 0)
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """From its text; raises ValueError."""
+        parts = text.split("~")
+        if len(parts) == 1:
+            return cls.after(Snapshot.parse(text))
+        base, upto, row = parts
+        return cls(Snapshot.parse(base), Snapshot.parse(upto), _whole(row))
+
+    def __str__(self) -> str:
+        return f"{self.base}~{self.upto}~{self.row}" if self.row else str(self.base)
+
+    def windows(self, upto: Snapshot) -> "tuple[Place, ...]":
+        """What has to be read to be as far as `upto`: the rest of the window that it stands in, then all after it."""
+        rest = (self,) if self.row else ()
+        return (*rest, Place(self.upto, upto, 0))
+
+
+def _whole(text: str) -> int:
+    if not text.isascii() or not text.isdecimal() or int(text) >= 2**63:
+        raise ValueError("is no number")
+    return int(text)
+
+
+async def now(db: Read) -> Snapshot:
+    """What is committed at this moment."""
+    return Snapshot.parse(await db.value(NOW))
+
+
+async def page(db: Read, window: Place, most: int, topics: Sequence[str] | None = None) -> list[Record]:
+    """The next rows of a window, in the order in which they were written; fewer than `most` where it ends."""
+    given: dict[str, Any] = {} if topics is None else {"topics": list(topics)}
+    return await db.rows(
+        OF_ALL if topics is None else OF_TOPICS,
+        base_xmax=window.base.xmax,
+        base_xip=list(window.base.xip),
+        upto_xmax=window.upto.xmax,
+        upto_xip=list(window.upto.xip),
+        row=window.row,
+        most=most,
+        **given,
+    )
+
+
+async def is_kept(db: Read, place: Place) -> bool:
+    """Whether everything after that place is still there; asked after it was read, it holds of what was read."""
+    forgotten: int = await db.value(FORGOTTEN)
+    return forgotten < place.base.xmin
+
+
+async def purge_outbox(database: Database) -> None:
+    """Forgets what was published over a day ago, a part at a time."""
+    gone = AT_ONCE
+    while gone == AT_ONCE:
+        async with database.write() as db:
+            gone = await db.run(PURGE, most=AT_ONCE)
