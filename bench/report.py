@@ -4,6 +4,7 @@ import json
 import os
 import platform
 import subprocess
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from bench.server import SETTINGS
 RESULTS = Path(__file__).with_name("results")
 
 
-def machine() -> dict[str, object]:
+def machine(settings: Mapping[str, str]) -> dict[str, object]:
     """What ran it: processor, cores, memory, load when it ended, versions."""
     model = ""
     cpuinfo = Path("/proc/cpuinfo")
@@ -29,7 +30,7 @@ def machine() -> dict[str, object]:
         "load": [round(value, 2) for value in os.getloadavg()],
         "python": platform.python_version(),
         "node": node,
-        "postgresql_settings": SETTINGS,
+        "postgresql_settings": dict(settings),
     }
 
 
@@ -72,17 +73,19 @@ def targets_table(result: dict[str, Any]) -> list[str]:
     return lines
 
 
-def write(name: str, title: str, result: dict[str, Any], table: list[str]) -> Path:
-    """bench/results/<name>.json and .md; the path of the latter."""
+def write(
+    name: str, title: str, result: dict[str, Any], table: list[str], settings: Mapping[str, str] = SETTINGS
+) -> Path:
+    """bench/results/<name>.json and .md; the path of the latter. `settings` are the PostgreSQL's that was measured."""
     RESULTS.mkdir(exist_ok=True)
-    about = machine()
+    about = machine(settings)
     (RESULTS / f"{name}.json").write_text(json.dumps({"machine": about, **result}, indent=1) + "\n")
     head = [
         f"# {title}",
         "",
         f"Made by `python -m bench {name}` at {about['at']}: {about['processor']}, {about['cores']} cores, "
         f"{about['memory_gb']} GB, load {about['load']}, Python {about['python']}, Node {about['node']}.",
-        "PostgreSQL: " + ", ".join(f"{key} = {value}" for key, value in SETTINGS.items()) + ".",
+        "PostgreSQL: " + ", ".join(f"{key} = {value}" for key, value in settings.items()) + ".",
         "",
     ]
     path = RESULTS / f"{name}.md"

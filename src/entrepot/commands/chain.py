@@ -11,7 +11,7 @@ from eth_account.signers.local import LocalAccount
 
 from entrepot import console
 from entrepot.commands import here
-from entrepot.commands.standing import ChainStanding, standings
+from entrepot.commands.standing import ChainStanding, ContractStanding, standings
 from entrepot.console import Failed
 from entrepot.kernel.chain import deploy as deployment
 from entrepot.kernel.chain import keys
@@ -21,7 +21,7 @@ from entrepot.kernel.chain.deploy import CannotDeploy, Plan
 from entrepot.kernel.chain.rpc import ChainFailure
 from entrepot.kernel.db.database import Database
 from entrepot.kernel.settings import Settings
-from entrepot.kernel.wallet import ZERO, Wallet
+from entrepot.kernel.wallet import Wallet
 from entrepot.main import House, find_apps
 
 KEEPER = "keeper"  # the name of its sealed key
@@ -61,7 +61,7 @@ def deploy(
     chain: Annotated[str, typer.Option(help="The chain, by its name in ENTREPOT_CHAINS.")],
     token: Annotated[list[str] | None, typer.Option(help="What buyers may pay with: SYMBOL=0x...; repeatable.")] = None,
     treasury: Annotated[str, typer.Option(help="Who receives the platform fee; the deployer if not given.")] = "",
-    pool: Annotated[str, typer.Option(help="The arbitrators' pool; none if not given.")] = ZERO,
+    stake: Annotated[str, typer.Option(help="What arbitrators stake, one of the tokens; USDT if not given.")] = "",
     fee_bps: Annotated[int, typer.Option(min=0, max=1000, help="Platform fee in hundredths of a percent.")] = 200,
     key_file: Annotated[
         Path | None, typer.Option(exists=True, dir_okay=False, help=f"Holds the deployer's key; or {KEY_VARIABLE}.")
@@ -70,12 +70,12 @@ def deploy(
     test_tokens: Annotated[bool, typer.Option("--test-tokens", help="Deploy tokens that anyone may mint.")] = False,
     again: Annotated[bool, typer.Option("--again", help="Deploy although it is there already.")] = False,
 ) -> None:
-    """Deploy the escrow contract and allow its tokens.
+    """Deploy the arbitrators' pool and the escrow contract, and allow its tokens; goes on where an earlier one ended.
 
     Exit status: 0 deployed, 1 refused or failed, 2 bad usage.
     """
     tokens, key = read_tokens(token or ()), read_key(key_file)
-    plan = Plan(read_wallet(treasury) if treasury else "", tokens, fee_bps, read_wallet(pool), test_tokens, again)
+    plan = Plan(read_wallet(treasury) if treasury else "", tokens, fee_bps, stake.upper(), test_tokens, again)
     with here.database() as settings:
         here.run(carry_out(settings, chain, key, plan), settings.database_url)
 
@@ -150,6 +150,13 @@ def status(*, json: Annotated[bool, typer.Option("--json", help="Answer JSON.")]
     raise typer.Exit(0 if found and all(each.is_well for each in found) else 1)
 
 
+def told(chain: ChainStanding, contract: ContractStanding) -> str:
+    """Whether the contract is there; nothing where no endpoint could say."""
+    if chain.head is None:
+        return ""
+    return "has code" if contract.has_code else "NO CODE"
+
+
 def show(found: Sequence[ChainStanding]) -> None:
     """As text."""
     if not found:
@@ -159,8 +166,7 @@ def show(found: Sequence[ChainStanding]) -> None:
         for endpoint in chain.endpoints:
             console.line(f"  {endpoint.name}  {endpoint.told}")
         rows = [
-            (each.name, each.address, "has code" if each.has_code else "NO CODE", str(each.block), each.lag_told)
-            for each in chain.contracts
+            (each.name, each.address, told(chain, each), str(each.block), each.lag_told) for each in chain.contracts
         ]
         if rows:
             console.table(("  contract", "address", "", "since block", "mirror"), [(f"  {r[0]}", *r[1:]) for r in rows])

@@ -1,5 +1,6 @@
 """Where every chain stands: its endpoints, the contracts that we know of, and how far they are mirrored."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
@@ -90,12 +91,13 @@ async def standings(settings: Settings, apps: Sequence[App]) -> list[ChainStandi
             deployed = await registry.everything(db)
         cursors = await _cursors(database, apps)
         mirrored = frozenset(name for app in apps for name in app.contracts)
-        return [
-            await _standing(
+        looks = [
+            _standing(
                 one, chains.all[one.name], [each for each in deployed if each.chain == one.name], cursors, mirrored
             )
             for one in settings.chains
         ]
+        return await asyncio.gather(*looks)  # a chain that is down takes its time to show it
 
 
 async def _standing(
@@ -105,7 +107,7 @@ async def _standing(
     cursors: Mapping[tuple[str, str], int],
     mirrored: frozenset[str],
 ) -> ChainStanding:
-    endpoints = [await look(url, told.chain_id) for url in told.endpoints]
+    endpoints = await asyncio.gather(*(look(url, told.chain_id) for url in told.endpoints))
     head = max((each.head for each in endpoints if each.head is not None), default=None)
     contracts = []
     for each in deployed:

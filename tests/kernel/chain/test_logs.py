@@ -106,6 +106,18 @@ async def test_the_logs_are_complete_and_in_order_whatever_the_span(rpc, history
         assert (await rpc.block(log.block_number)).hash == log.block_hash
 
 
+@pytest.mark.parametrize("most", [1, 3, 9, 10, 11, 19, 20])
+@pytest.mark.parametrize("span", [7, 40])
+async def test_a_page_holds_no_more_than_it_is_to_and_whole_blocks_only(rpc, history, most, span):
+    found = [page async for page in pages(rpc, history.address, [history.topic], 0, 40, span=span, most=most)]
+    assert [int(log.topics[1], 16) for page in found for log in page.logs] == [*range(20)]
+    assert [page.first for page in found] == [0, *(page.last + 1 for page in found[:-1])]
+    assert found[-1].last == 40
+    for page in found:
+        assert all(page.first <= log.block_number <= page.last for log in page.logs)
+        assert len(page.logs) <= most or len({log.block_number for log in page.logs}) == 1
+
+
 async def test_a_part_of_the_range_brings_its_part_of_the_logs(rpc, history):
     assert await numbers(rpc, history, 3, 5) == [2, 3, 4]
     assert await numbers(rpc, history, 12, 40) == []

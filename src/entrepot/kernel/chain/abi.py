@@ -8,9 +8,12 @@ from functools import lru_cache
 from typing import Any, cast
 
 import msgspec
-from eth_abi.abi import decode, encode
+from eth_abi.abi import encode
+from eth_abi.codec import ABIDecoder
+from eth_abi.decoding import StringDecoder
 from eth_abi.exceptions import DecodingError, EncodingError
 from eth_abi.grammar import parse
+from eth_abi.registry import BaseEquals, registry
 from eth_utils.crypto import keccak
 
 from entrepot.kernel.chain.rpc import Log
@@ -21,7 +24,22 @@ WORD = re.compile(r"(address|bool|uint|int|bytes)(\d*)")
 HEX = re.compile(r"0x[0-9a-fA-F]*")
 ARRAY = re.compile(r"(.*)\[\d*\]")
 SEAM = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
-UNREADABLE = (DecodingError, ValueError, OverflowError)  # text that is not UTF-8 is a ValueError
+UNREADABLE = (DecodingError, ValueError, OverflowError)
+INSTEAD = "\ufffd"
+"""Stands for what is no text. Whoever calls a contract chooses the text in its event, and a contract takes any bytes:
+neither bytes that are not UTF-8 nor NUL, which PostgreSQL cannot keep, may stop a mirror."""
+
+
+def _forgiving() -> ABIDecoder:
+    """eth-abi's decoder, but for texts, which are strict in it."""
+    known = registry.copy()  # type: ignore[no-untyped-call]
+    known.unregister_decoder("string")
+    text = StringDecoder(handle_string_errors="replace")  # type: ignore[no-untyped-call]
+    known.register_decoder(BaseEquals("string"), text, label="string")  # type: ignore[no-untyped-call]
+    return ABIDecoder(known)
+
+
+decode = _forgiving().decode
 
 
 class DecodeError(ValueError):
@@ -287,6 +305,8 @@ def _polish(kind: Parameter, value: Any, spell: Spelling) -> Any:
     if kind.parts:
         held = [_polish(part, each, spell) for part, each in zip(kind.parts, value, strict=True)]
         return _record(kind.name, tuple(part.field for part in kind.parts))(*held)
+    if kind.type == "string":
+        return value.replace("\0", INSTEAD)
     return spell(value) if kind.type == "address" else value
 
 

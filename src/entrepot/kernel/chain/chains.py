@@ -21,10 +21,16 @@ class Chain:
 
 
 class Chains:
-    """All of them, by name. Opening connects to none: a chain that is down stops nobody who does not need it."""
+    """All of them, by name. Opening connects to none: a chain that is down stops nobody who does not need it.
 
-    def __init__(self, settings: Sequence[ChainSettings]) -> None:
-        self.all = {one.name: Chain(one.name, one.chain_id, Rpc(one.endpoints), one.confirmations) for one in settings}
+    `patience` is the seconds that a call of a chain may take with all its attempts; None where nobody waits for it.
+    """
+
+    def __init__(self, settings: Sequence[ChainSettings], *, patience: float | None = None) -> None:
+        self.all = {
+            one.name: Chain(one.name, one.chain_id, Rpc(one.endpoints, patience=patience), one.confirmations)
+            for one in settings
+        }
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:

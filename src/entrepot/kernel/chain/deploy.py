@@ -1,4 +1,4 @@
-"""Puts the escrow contract on a chain, and test tokens where the chain is a test, and notes where they are."""
+"""Puts the escrow and its pool on a chain, and test tokens where the chain is a test, and notes where they are."""
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
@@ -13,7 +13,7 @@ from entrepot.kernel.chain.rpc import Receipt
 from entrepot.kernel.db.database import Database
 from entrepot.kernel.wallet import ZERO, Wallet, checksum
 
-ESCROW = "P2PEscrow"
+ESCROW, POOL = "P2PEscrow", "ArbitratorPool"
 TEST_TOKENS = {"USDT": ("TestUSDT", "Test USDT"), "USDC": ("TestUSDC", "Test USDC")}
 REAL_MONEY = frozenset({1, 56, 42161, 8453})  # EIP-155 ids of Ethereum, BSC, Arbitrum One and Base
 DECIMALS = Contract(Artifact.load("TestUSDC").abi)
@@ -25,14 +25,24 @@ class CannotDeploy(Exception):
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be deployed. `tokens` are addresses by symbol; `fee_bps` is hundredths of a percent."""
+    """What is to be deployed. `tokens` are addresses by symbol; `fee_bps` is hundredths of a percent.
+
+    `stake` is the symbol of what arbitrators stake, one of the tokens; where it is not said, USDT, or what else there
+    is.
+    """
 
     treasury: str
     tokens: Mapping[str, str]
     fee_bps: int = 200
-    pool: str = ZERO
+    stake: str = ""
     test_tokens: bool = False
     again: bool = False
+
+    @property
+    def stake_symbol(self) -> str:
+        """What arbitrators stake."""
+        known = TEST_TOKENS if self.test_tokens else self.tokens
+        return self.stake or ("USDT" if "USDT" in known else next(iter(known)))
 
     def paid_to(self, deployer: str) -> "Plan":
         """With the deployer as treasury where there is no other."""
@@ -69,6 +79,8 @@ async def check(chain: Chain, database: Database, plan: Plan) -> None:
         raise CannotDeploy(f"test tokens can be minted by anyone and do not belong on {chain.name}; give --token")
     if not plan.test_tokens and not plan.tokens:
         raise CannotDeploy("give the tokens that buyers may pay with (--token USDT=0x...), or --test-tokens")
+    if plan.stake_symbol not in {*plan.tokens, *(TEST_TOKENS if plan.test_tokens else ())}:
+        raise CannotDeploy(f"arbitrators are to stake {plan.stake_symbol}, which is not one of the tokens")
     known = await standing(chain, database)
     if known is not None and not plan.again:
         raise CannotDeploy(f"{ESCROW} is on {chain.name} already, at {known.address}; --again makes another")
@@ -80,25 +92,74 @@ async def check(chain: Chain, database: Database, plan: Plan) -> None:
 async def deploy(chain: Chain, account: SigningAccount, database: Database, plan: Plan) -> AsyncIterator[Step]:
     """Deploys, and yields each step once it is in a block and noted.
 
-    The escrow is noted last, when it takes its tokens: what was noted can be used, whatever ended the deployment early.
+    The escrow is noted last, when the pool serves it and it takes its tokens: what was noted can be used, whatever
+    ended the deployment early, and the next one goes on from there. Nothing of an earlier one is used again where
+    another is wanted beside it.
     """
     await check(chain, database, plan)
     tokens = dict(plan.tokens)
+    known = {} if plan.again else await _noted(chain, database)
     if plan.test_tokens:
         for symbol, (artifact, name) in TEST_TOKENS.items():
-            step = await _create(account, artifact, name, symbol, test_token_decimals(chain.name))
-            tokens[symbol] = checksum(str(step.contract))
-            yield Step(f"{artifact} deployed", step, await _note(chain, database, symbol, step, tokens[symbol]))
-    made = await _create(account, ESCROW, plan.pool, plan.treasury, plan.fee_bps)
+            if symbol in known:
+                tokens[symbol] = known[symbol].address
+                continue
+            coin = await _create(account, artifact, name, symbol, test_token_decimals(chain.name))
+            tokens[symbol] = checksum(str(coin.contract))
+            yield Step(f"{artifact} deployed", coin, await _note(chain, database, symbol, coin, tokens[symbol]))
+    for symbol, token in plan.tokens.items():
+        await _note_token(chain, database, symbol, token)
+    pool = known.get(POOL)
+    if pool is not None and await _owner_and_token(chain, pool) != (account.address, tokens[plan.stake_symbol]):
+        pool = None
+    if pool is None:
+        made = await _create(account, POOL, tokens[plan.stake_symbol])
+        pool = await _note(chain, database, POOL, made, checksum(str(made.contract)))
+        yield Step(f"{POOL} deployed", made, pool)
+    async for step in _escrow(chain, account, database, plan, tokens, pool):
+        yield step
+
+
+async def _escrow(
+    chain: Chain, account: SigningAccount, database: Database, plan: Plan, tokens: Mapping[str, str], pool: Deployed
+) -> AsyncIterator[Step]:
+    """The escrow of that pool; where the pool serves one already, that was all done but for the note."""
+    served = await _ask(chain, pool.address, POOL, "escrow")
+    if served != ZERO:
+        terms = await _ask(chain, served, ESCROW, "treasury"), await _ask(chain, served, ESCROW, "feeBps")
+        if terms != (plan.treasury, str(plan.fee_bps)):
+            raise CannotDeploy(f"{ESCROW} was put at {served} with treasury and fee {terms}; --again makes another")
+        await _note_at(chain, database, ESCROW, served, pool.block)
+        return
+    made = await _create(account, ESCROW, pool.address, plan.treasury, plan.fee_bps)
     address = checksum(str(made.contract))
     yield Step(f"{ESCROW} deployed", made, Deployed(chain.name, ESCROW, Wallet(address), None, made.block_number))
     escrow = Contract(Artifact.load(ESCROW).abi)
     for symbol, token in tokens.items():
         allowed = await account.send(address, escrow.encode_call("setSupportedToken", token, True))
-        if not plan.test_tokens or symbol not in TEST_TOKENS:
-            await _note(chain, database, symbol, allowed, token)
         yield Step(f"{symbol} allowed", allowed)
+    named = await account.send(pool.address, Contract(Artifact.load(POOL).abi).encode_call("setEscrow", address))
+    yield Step(f"{POOL} serves the {ESCROW}", named)
     await _note(chain, database, ESCROW, made, address)
+
+
+async def _noted(chain: Chain, database: Database) -> dict[str, Deployed]:
+    """What an earlier deployment noted on this chain and is really there, by name."""
+    async with database.read() as db:
+        known = [each for each in await registry.everything(db) if each.chain == chain.name]
+    return {each.name: each for each in known if await chain.rpc.code(each.address)}
+
+
+async def _owner_and_token(chain: Chain, pool: Deployed) -> tuple[str, str]:
+    """Whose pool it is, and what is staked in it."""
+    return await _ask(chain, pool.address, POOL, "owner"), await _ask(chain, pool.address, POOL, "stakeToken")
+
+
+async def _ask(chain: Chain, address: str, name: str, view: str) -> str:
+    """What a view of a contract of ours answers, as text."""
+    abi = Contract(Artifact.load(name).abi)
+    answer = await chain.rpc.call_contract(address, abi.encode_call(view))
+    return str(abi.decode_result(view, answer))
 
 
 async def _create(account: SigningAccount, name: str, *arguments: object) -> Receipt:
@@ -107,11 +168,20 @@ async def _create(account: SigningAccount, name: str, *arguments: object) -> Rec
 
 
 async def _note(chain: Chain, database: Database, name: str, receipt: Receipt, address: str) -> Deployed:
+    return await _note_at(chain, database, name, address, receipt.block_number)
+
+
+async def _note_token(chain: Chain, database: Database, symbol: str, address: str) -> Deployed:
+    """A token that was there before us; only what comes from now on is of our concern."""
+    return await _note_at(chain, database, symbol, address, await chain.rpc.head())
+
+
+async def _note_at(chain: Chain, database: Database, name: str, address: str, block: int) -> Deployed:
     decimals = None
-    if name != ESCROW:
+    if name not in (ESCROW, POOL):
         answer = await chain.rpc.call_contract(address, DECIMALS.encode_call("decimals"))
         decimals = int(DECIMALS.decode_result("decimals", answer))
-    noted = Deployed(chain.name, name, Wallet(address), decimals, receipt.block_number)
+    noted = Deployed(chain.name, name, Wallet(address), decimals, block)
     async with database.write() as db:
         await registry.register(db, noted)
     return noted

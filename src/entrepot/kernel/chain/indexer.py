@@ -8,20 +8,21 @@ on the chain, what lies above the fork is undone and read again.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import msgspec
 
 from entrepot.kernel.chain.abi import Contract, Event
-from entrepot.kernel.chain.logs import pages
+from entrepot.kernel.chain.logs import Page, pages
 from entrepot.kernel.chain.rpc import Block, ChainFailure, Log, Node, Rpc
 from entrepot.kernel.clock import from_unix
 from entrepot.kernel.db.database import Database
 from entrepot.kernel.db.doors import Read, Write
 
+T = TypeVar("T")
 LOG = logging.getLogger("entrepot.chain")
 TRAIL = 256
 CHECKED_AT_ONCE = 50
@@ -61,6 +62,18 @@ class Mirror(Protocol):
 
     async def undo(self, db: Write, was: Position, to: Position) -> None:
         """Takes back every event above `to` and moves the cursor there; raises `CursorMoved`."""
+
+
+async def ahead(found: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
+    """The same, with the next one on its way while this one is worked on."""
+    coming = asyncio.ensure_future(anext(found, None))
+    try:
+        while (each := await coming) is not None:
+            coming = asyncio.ensure_future(anext(found, None))
+            yield each
+    finally:
+        coming.cancel()
+        await asyncio.gather(coming, return_exceptions=True)
 
 
 class Indexer:
@@ -131,20 +144,26 @@ class Indexer:
         """Applies page after page up to the head, as long as the chain stays the one that the head belongs to."""
         if head.number <= was.block:
             return False
-        reading = pages(node, self.address, [list(self.contract.topics.values())], was.block + 1, head.number)
-        async with aclosing(reading) as found:
-            async for page in found:
+        reading = self._reading(node, was.block + 1, head.number)
+        async with aclosing(reading), aclosing(ahead(reading)) as found:
+            async for page, seen in found:
                 # The head's hash covers every block below it: while it stands, all that was read is of one chain.
                 before, last, still = await node.blocks([was.block, page.last, head.number])
                 if before.hash != was.hash or still.hash != head.hash:
                     return True
                 now = Position(last.number, last.hash, from_unix(last.timestamp))
-                seen = await self._decoded(node, page.logs)
                 async with self.database.write() as db:
                     await self.mirror.apply(db, cursor, seen, now)
                 self._trail.append(now)
                 cursor = was = now
         return True
+
+    async def _reading(self, node: Node, first: int, last: int) -> AsyncGenerator[tuple[Page, list[Seen]], None]:
+        """The contract's pages with their events."""
+        topics = [list(self.contract.topics.values())]
+        async with aclosing(pages(node, self.address, topics, first, last)) as found:
+            async for page in found:
+                yield page, await self._decoded(node, page.logs)
 
     async def _decoded(self, node: Node, logs: Sequence[Log]) -> list[Seen]:
         """The logs as events with their blocks' times, which some nodes send along and others must be asked for."""

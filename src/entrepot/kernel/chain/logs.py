@@ -1,7 +1,8 @@
 """Logs of a range of blocks, in order, in as few requests as the node will serve."""
 
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import aclosing
 
 import msgspec
@@ -58,6 +59,10 @@ class _Span:
         if self._calm >= self._patience and self.blocks < self._most:
             self.blocks, self._calm, self._on_trial = min(self._most, self.blocks * 2), 0, True
 
+    def crowded(self, times: float) -> None:
+        """So many times more logs came than one page is to hold."""
+        self.blocks, self._calm, self._on_trial = max(1, int(self.blocks / times)), 0, False
+
     def refused(self, asked: int, suggested: int) -> None:
         self.blocks = suggested if 0 < suggested < asked else max(1, asked // 2)
         self._patience = min(64, self._patience * 2) if self._on_trial else 1
@@ -75,13 +80,21 @@ async def fetch(
 
 
 async def pages(
-    node: Node, address: str | Sequence[str] | None, topics: Topics, first: int, last: int, *, span: int = 2_000
+    node: Node,
+    address: str | Sequence[str] | None,
+    topics: Topics,
+    first: int,
+    last: int,
+    *,
+    span: int = 2_000,
+    most: int = 5_000,
 ) -> AsyncGenerator[Page, None]:
     """The same as consecutive pages that leave no block out, so that a reader can note how far it has come.
 
-    `span` is the most blocks asked for at once. Raises TooManyLogs for a single block that the node will not serve,
-    BadAnswer when a page does not hold together, and what `node.logs` raises. A page is one request: pages of a chain
-    that is reorganised meanwhile may disagree, which the block hashes tell.
+    `span` is the most blocks asked for at once; a page holds `most` logs, or a single block that has more. Raises
+    TooManyLogs for a single block that the node will not serve, BadAnswer when a page does not hold together, and what
+    `node.logs` raises. A page is of one request: pages of a chain that is reorganised meanwhile may disagree, which the
+    block hashes tell.
     """
     width, start = _Span(span), first
     while start <= last:
@@ -98,9 +111,29 @@ async def pages(
                 await node.head()  # raises when it is the node that is slow and not the range
             width.refused(end - start + 1, _suggested(refused, start))
             continue
-        yield Page(start, end, _ordered(found, start, end))
-        width.succeeded()
+        for page in _split(Page(start, end, _ordered(found, start, end)), most):
+            yield page
+        if len(found) > most:
+            width.crowded(len(found) / most)
+        else:
+            width.succeeded()
         start = end + 1
+
+
+def _split(page: Page, most: int) -> Iterator[Page]:
+    """The page in pieces of whole blocks, each of at most so many logs where its blocks allow it."""
+    first, begin = page.first, 0
+    while len(page.logs) - begin > most:
+        block = page.logs[begin + most].block_number  # the first that does not fit
+        end = bisect_left(page.logs, block, begin, key=lambda log: log.block_number)
+        if end == begin:  # it alone is more than that
+            end = bisect_right(page.logs, block, begin, key=lambda log: log.block_number)
+        if end == len(page.logs):
+            break
+        block = page.logs[end].block_number
+        yield Page(first, block - 1, page.logs[begin:end])
+        first, begin = block, end
+    yield Page(first, page.last, page.logs[begin:])
 
 
 def is_too_much(refused: ChainFailure) -> bool:

@@ -1,5 +1,6 @@
 """The JSON-RPC client of an EVM chain: several endpoints as one, bounded retries, typed reads."""
 
+import asyncio
 import itertools
 import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -170,10 +171,17 @@ class Node:
     nonsense.
     """
 
-    def __init__(self, endpoints: Sequence[Endpoint], session: aiohttp.ClientSession | None, attempts: int) -> None:
+    def __init__(
+        self,
+        endpoints: Sequence[Endpoint],
+        session: aiohttp.ClientSession | None,
+        attempts: int,
+        patience: float | None = None,
+    ) -> None:
         if not endpoints:
             raise ValueError("a chain needs at least one endpoint")
         self._endpoints, self._session, self._attempts = tuple(endpoints), session, attempts
+        self._patience = patience
         self._ids = itertools.count(1)
 
     @overload
@@ -291,9 +299,14 @@ class Node:
 
     async def _send(self, requests: Sequence[Request]) -> tuple[Endpoint, list[msgspec.Raw]]:
         tries = stamina.retry_context(on=_worth_a_wait, attempts=self._attempts, wait_max=5, wait_jitter=0.2)
-        async for attempt in tries:
-            with attempt:
-                return await self._round(requests)
+        try:
+            async with asyncio.timeout(self._patience):
+                async for attempt in tries:
+                    with attempt:
+                        return await self._round(requests)
+        except TimeoutError:
+            why = Unavailable(f"no answer within {self._patience:g} s", timed_out=True)
+            raise ChainUnreachable([each.name for each in self._endpoints], [why] * len(self._endpoints)) from None
         raise AssertionError("stamina ends with a result or an error")
 
     async def _round(self, requests: Sequence[Request]) -> tuple[Endpoint, list[msgspec.Raw]]:
@@ -311,13 +324,20 @@ class Node:
 class Rpc(Node):
     """A client over several endpoints of one chain, the first preferred; one that fails rests for `cool_down` seconds.
 
-    `timeout` is seconds for one HTTP exchange. Raises ValueError for an address that is not HTTP.
+    `timeout` is seconds for one HTTP exchange, `patience` for a call with all its attempts (None: as long as they
+    take). Raises ValueError for an address that is not HTTP.
     """
 
     def __init__(
-        self, endpoints: Sequence[str], *, timeout: float = 10, attempts: int = 5, cool_down: float = 30
+        self,
+        endpoints: Sequence[str],
+        *,
+        timeout: float = 10,
+        attempts: int = 5,
+        cool_down: float = 30,
+        patience: float | None = None,
     ) -> None:
-        super().__init__([Endpoint(url, cool_down=cool_down) for url in endpoints], None, attempts)
+        super().__init__([Endpoint(url, cool_down=cool_down) for url in endpoints], None, attempts, patience)
         self._timeout = timeout
 
     async def __aenter__(self) -> Self:
@@ -336,7 +356,7 @@ class Rpc(Node):
     async def pinned(self) -> AsyncIterator[Node]:
         """The same calls on one endpoint that answers now, for reads that must come from one view of the chain."""
         endpoint, _ = await self._send([Request(next(self._ids), "eth_chainId", ())])
-        yield Node([endpoint], self._session, self._attempts)
+        yield Node([endpoint], self._session, self._attempts, self._patience)
 
 
 def _worth_a_wait(error: Exception) -> bool | float:
