@@ -13,6 +13,7 @@ from entrepot.commands import here
 from entrepot.commands.market import LOCAL, Market, open_market
 from entrepot.commands.up import show
 from entrepot.console import Failed
+from entrepot.dev.arbitrators import staff
 from entrepot.dev.market import fill
 from entrepot.dev.process import Ended
 from entrepot.dev.trade import Trade
@@ -76,6 +77,7 @@ async def act(market: Market) -> None:
     domain = market.settings.domain
     products, sellers = await fill(market.url, domain)
     console.mark("good", f"the market has {products} products of {sellers} sellers")
+    await staff(market.settings, LOCAL)
     console.line()
     console.line("[name]A trade, from listing to payout[/]")
     await Trade(market.url, domain, chain, market.accounts[1].address).run()

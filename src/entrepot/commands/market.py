@@ -129,11 +129,11 @@ async def _contracts(settings: Settings, accounts: tuple[Account, ...]) -> None:
             console.mark("good", f"P2PEscrow stands at {known.address}")
             return
         account = SigningAccount.from_key(accounts[0].private_key, chain.rpc, chain.id)
-        plan = Plan(treasury=accounts[1].address, tokens={}, test_tokens=True, again=True)
+        plan = Plan(treasury=accounts[1].address, tokens={}, test_tokens=True)
         with console.step("Deploying contracts", "contracts deployed") as step:
             async for one in deploy.deploy(chain, account, database, plan):
                 if one.contract is not None and one.contract.name == deploy.ESCROW:
-                    step.done = f"P2PEscrow, test USDT and USDC deployed; the escrow at {one.contract.address}"
+                    step.done = f"P2PEscrow, ArbitratorPool, test tokens deployed; the escrow at {one.contract.address}"
 
 
 async def _children(stack: AsyncExitStack, settings: Settings, url: str) -> tuple[Child, ...]:

@@ -32,7 +32,7 @@ def listen(settings: Settings) -> None:
     """Serves until it is told to stop."""
     logging.basicConfig(stream=sys.stderr, level=logging.INFO)
     server = Server(
-        "entrepot.main:web",
+        "entrepot.main:web_of_process",
         address=settings.host,
         port=settings.port,
         interface=Interfaces.ASGI,

@@ -3,8 +3,9 @@
 import asyncpg
 
 from entrepot.apps.escrow.model import OrderStatus
+from entrepot.kernel.chain.abi import Contract
 from entrepot.kernel.money import from_units
-from tests.bazaar import ESCROW, Bazaar
+from tests.bazaar import ESCROW, POOL, Bazaar
 
 ORDERS = """
     SELECT onchain_order_id, status, buyer_wallet, seller_wallet, arbitrator_wallet, token, amount, platform_fee,
@@ -14,13 +15,30 @@ ORDERS = """
 """
 EVENTS = """
     SELECT block_number, log_index, block_hash, tx_hash, name FROM escrow.contract_events
-    WHERE chain = $1 ORDER BY block_number, log_index
+    WHERE chain = $1 AND contract = $2 ORDER BY block_number, log_index
+"""
+MEMBERS = """
+    SELECT wallet, stake_amount, reputation, is_active, assigned, total_resolved FROM escrow.pool_members
+    WHERE chain = $1
 """
 
 
 async def disagreements(connection: asyncpg.Connection, bazaar: Bazaar) -> list[str]:
     """What differs, in words; empty when nothing does."""
-    return [*await _orders(connection, bazaar), *await _events(connection, bazaar)]
+    return [*await _orders(connection, bazaar), *await _events(connection, bazaar, ESCROW, bazaar.escrow)]
+
+
+async def pool_disagreements(connection: asyncpg.Connection, bazaar: Bazaar) -> list[str]:
+    """The same of the arbitrators' pool."""
+    rows = {row["wallet"]: tuple(row)[1:] for row in await connection.fetch(MEMBERS, bazaar.chain)}
+    decimals, wrong = bazaar.contracts["USDT"].decimals or 0, []
+    members = {await bazaar.in_pool("arbitratorAt", i) for i in range(await bazaar.in_pool("size"))}
+    for wallet in sorted(members | set(rows)):
+        one = await bazaar.in_pool("getArbitrator", wallet)
+        says = (from_units(one.stake, decimals), one.reputation, one.active, one.assigned, one.resolved)
+        if rows.get(wallet) != says:
+            wrong.append(f"{wallet} is {rows.get(wallet)}, not {says}")
+    return [*wrong, *await _events(connection, bazaar, POOL, bazaar.pool)]
 
 
 async def _orders(connection: asyncpg.Connection, bazaar: Bazaar) -> list[str]:
@@ -51,13 +69,13 @@ async def _orders(connection: asyncpg.Connection, bazaar: Bazaar) -> list[str]:
     return wrong
 
 
-async def _events(connection: asyncpg.Connection, bazaar: Bazaar) -> list[str]:
-    wanted = {"address": bazaar.escrow, "fromBlock": "0x0", "toBlock": "latest"}
-    names = {topic: name for name, topic in ESCROW.topics.items()}
+async def _events(connection: asyncpg.Connection, bazaar: Bazaar, contract: Contract, address: str) -> list[str]:
+    wanted = {"address": address, "fromBlock": "0x0", "toBlock": "latest"}
+    names = {topic: name for name, topic in contract.topics.items()}
     chain = [
         (log.block_number, log.log_index, log.block_hash, log.tx_hash, names[log.topics[0]])
         for log in await bazaar.node.rpc.logs(wanted)
     ]
-    mirror = [tuple(row) for row in await connection.fetch(EVENTS, bazaar.chain)]
+    mirror = [tuple(row) for row in await connection.fetch(EVENTS, bazaar.chain, address)]
     missing, surplus = set(chain) - set(mirror), set(mirror) - set(chain)
     return [f"missing {event}" for event in sorted(missing)] + [f"surplus {event}" for event in sorted(surplus)]

@@ -65,7 +65,8 @@ class Caller:
     async def call(self, method: str, path: str, *, key: str | None = None, **more: Any) -> Answer:
         headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         headers |= {"Idempotency-Key": key} if key else {}
-        root = "/api/v1/" if path.startswith("auth/") else "/api/v1/escrow/"
+        headers |= more.pop("headers", {})
+        root = "/api/v1/" if path.startswith(("auth/", "monitoring/")) else "/api/v1/escrow/"
         async with self.http.request(method, root + path, headers=headers, **more) as answer:
             body = await answer.json(content_type=None) if answer.status != 204 else None
             return Answer(answer.status, body, dict(answer.headers))
@@ -231,3 +232,55 @@ async def bourse(database: TestDatabase, chain: SharedChain) -> AsyncIterator[Ma
     async with opened_market(database, chains=(chain.settings,)) as market:
         await chain.note(market.owner)
         yield market
+
+
+@dataclass
+class Quarrel:
+    """A disputed order, its parties, the arbitrator that was drawn, and somebody else."""
+
+    market: Market
+    seller: Caller
+    buyer: Caller
+    arbitrator: Caller
+    other: Caller
+    id: UUID
+
+    async def becomes(self, **columns: Any) -> None:
+        """The order as the mirror would have it; a text that begins with an interval is reckoned from now."""
+        for name, value in columns.items():
+            sql = f"UPDATE escrow.orders SET {name} = $2 WHERE id = $1"
+            if isinstance(value, str) and value.endswith(" hours"):
+                sql = f"UPDATE escrow.orders SET {name} = now() + $2::text::interval WHERE id = $1"
+            await self.market.owner.execute(sql, self.id, value)
+
+    async def at_block(self, number: int) -> None:
+        """How far the chain is mirrored."""
+        await self.market.owner.execute(
+            """INSERT INTO escrow.event_sync_cursor (chain, contract, last_block, last_hash, last_block_at)
+            VALUES ('ethereum', '0x00', $1, '0x00', now())
+            ON CONFLICT (chain, contract) DO UPDATE SET last_block = excluded.last_block""",
+            number,
+        )
+
+    @property
+    def everyone(self) -> tuple[Caller, Caller, Caller]:
+        """All three who have to do with it."""
+        return self.buyer, self.seller, self.arbitrator
+
+
+@pytest.fixture
+async def quarrel(bourse: Market) -> Quarrel:
+    """Number 1 of its contract: disputed, and an arbitrator has six days left."""
+    seller, buyer, arbitrator, other = [await bourse.member() for _ in range(4)]
+    order = await bourse.order(await seller.lists(), buyer, status="disputed")
+    made = Quarrel(bourse, seller, buyer, arbitrator, other, order)
+    await made.becomes(
+        arbitrator_wallet=arbitrator.wallet,
+        release_deadline="48 hours",
+        dispute_opened_at="-24 hours",
+        dispute_deadline="144 hours",
+        default_deadline="168 hours",
+        draw_block=20,
+    )
+    await made.at_block(30)
+    return made

@@ -8,7 +8,9 @@ import asyncpg
 import pytest
 
 from entrepot.apps.escrow.operations import audit as auditing
-from entrepot.apps.escrow.operations.audit import ChainAudit, Difference
+from entrepot.apps.escrow.operations import views
+from entrepot.apps.escrow.operations.findings import ChainAudit, Difference
+from entrepot.apps.escrow.tasks import pool_indexer
 from entrepot.kernel.chain.chains import Chains
 from entrepot.kernel.db.database import Database
 from entrepot.kernel.settings import ChainSettings
@@ -31,6 +33,8 @@ TAMPERED = [
     (2, "release_deadline = NULL", {"release_deadline"}),
     (2, "delivery_hash = NULL", {"delivery_hash"}),
     (3, "dispute_deadline = dispute_deadline - interval '1 second'", {"dispute_deadline"}),
+    (3, "default_deadline = default_deadline - interval '1 second'", {"default_deadline"}),
+    (3, "draw_block = draw_block + 1", {"draw_block"}),
 ]
 
 
@@ -42,8 +46,18 @@ async def doors(database: TestDatabase) -> AsyncIterator[Database]:
 
 @pytest.fixture
 async def market(doors: Database) -> AsyncIterator[Bazaar]:
+    """The contracts; the pool, in which nobody is, has been mirrored."""
     async with bazaar.opened(doors) as made:
+        await mirror_pool(doors, made)
         yield made
+
+
+async def mirror_pool(doors: Database, market: Bazaar) -> None:
+    """Reads what the pool has said so far."""
+    async with Chains([market.settings]) as chains:
+        pool = await pool_indexer(doors, chains, market.chain)
+        assert pool is not None
+        await pool.catch_up()
 
 
 async def audited(doors: Database, *chains: ChainSettings, every: bool = True) -> list[ChainAudit]:
@@ -140,13 +154,13 @@ async def test_nothing_differs_after_a_reorganisation(doors: Database, market: B
 async def test_a_block_that_was_reorganised_away_is_waited_for_until_the_mirror_has_seen_it(
     doors: Database, market: Bazaar, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(auditing, "PAUSE", 0.05)
+    monkeypatch.setattr(views, "PAUSE", 0.05)
     await traded(doors, market)
     await market.reorg(2)
     found = await audit(doors, market)
     assert (found.differences, found.orders) == ([], 0)
     assert "which the mirror has reached" in found.fault
-    monkeypatch.setattr(auditing, "PAUSE", 0.5)
+    monkeypatch.setattr(views, "PAUSE", 0.5)
     waiting = asyncio.create_task(audit(doors, market))
     await asyncio.sleep(0.2)
     async with indexing(doors, market) as indexer:
@@ -253,5 +267,6 @@ async def test_where_nothing_can_be_compared_it_says_why(
     (bare,) = await audited(doors, DEAD)
     assert bare.fault == "there are 5 orders of it and no contract"
     await owner.execute("UPDATE core.contracts SET address = $1 WHERE name = 'P2PEscrow'", "0x" + "9" * 40)
-    await owner.execute("UPDATE escrow.event_sync_cursor SET contract = $1", "0x" + "9" * 40)
+    moved = "UPDATE escrow.event_sync_cursor SET contract = $1 WHERE contract = $2"
+    await owner.execute(moved, "0x" + "9" * 40, market.escrow)
     assert "is there such a contract at this address?" in (await audit(doors, market)).fault

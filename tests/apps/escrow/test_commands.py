@@ -18,7 +18,7 @@ from entrepot.kernel.settings import ChainSettings
 from entrepot.kernel.wallet import Wallet
 from tests import bazaar
 from tests.apps.escrow.conftest import opened_market
-from tests.apps.escrow.test_audit import DEAD, traded
+from tests.apps.escrow.test_audit import DEAD, mirror_pool, traded
 from tests.apps.escrow.test_mirror import GOOD, ONE, indexing
 from tests.bazaar import Bazaar
 from tests.conftest import TestDatabase, settings_for
@@ -177,10 +177,11 @@ async def test_a_profile_that_the_mirror_makes_knows_that_its_wallet_is_banned(
 
 async def test_an_audit_that_finds_nothing_is_status_0(shell: Shell, doors: Database, exchange: Bazaar) -> None:
     await traded(doors, exchange)
+    await mirror_pool(doors, exchange)
     reached = await exchange.node.rpc.head()
     told = await shell("audit", chains=(exchange.settings,))
     assert told.returncode == 0, told.stderr
-    assert f"ethereum: nothing differs in 3 orders at block {reached}" in told.stdout
+    assert f"ethereum: nothing differs in 3 orders, 0 arbitrators, 3 credits at block {reached}" in told.stdout
     told = await shell("audit", "--all", "--json", chains=(exchange.settings,))
     assert told.returncode == 0
     assert json.loads(told.stdout) == [
@@ -189,6 +190,8 @@ async def test_an_audit_that_finds_nothing_is_status_0(shell: Shell, doors: Data
             "contract": exchange.escrow,
             "block": reached,
             "orders": 5,
+            "arbitrators": 0,
+            "credits": 3,
             "differences": [],
             "fault": "",
             "is_well": True,
@@ -200,6 +203,7 @@ async def test_an_audit_that_finds_a_difference_names_it_and_is_status_1(
     shell: Shell, doors: Database, exchange: Bazaar, owner: asyncpg.Connection
 ) -> None:
     await traded(doors, exchange)
+    await mirror_pool(doors, exchange)
     await owner.execute("UPDATE escrow.orders SET status = 'expired' WHERE onchain_order_id = 4")
     assert (await shell("audit", chains=(exchange.settings,))).returncode == 0
     told = await shell("audit", "--all", chains=(exchange.settings,))
@@ -209,7 +213,7 @@ async def test_an_audit_that_finds_a_difference_names_it_and_is_status_1(
     told = await shell("audit", "--all", "--json", chains=(exchange.settings,))
     assert told.returncode == 1
     assert json.loads(told.stdout)[0]["differences"] == [
-        {"order": 4, "field": "status", "database": "expired", "contract": "completed"}
+        {"order": 4, "field": "status", "database": "expired", "contract": "completed", "wallet": None}
     ]
 
 
@@ -217,6 +221,7 @@ async def test_an_audit_of_a_chain_that_does_not_answer_is_status_1_and_shows_th
     shell: Shell, doors: Database, exchange: Bazaar, owner: asyncpg.Connection
 ) -> None:
     await traded(doors, exchange)
+    await mirror_pool(doors, exchange)
     cursor = "contract, last_block, last_hash, last_block_at"
     await owner.execute("INSERT INTO core.contracts SELECT 'bsc', name, address, decimals, block FROM core.contracts")
     await owner.execute(

@@ -102,9 +102,9 @@ async def test_an_order_with_a_reservation_takes_its_id_and_its_unit(
     reservation = await reserve(owner, market, product)
     number = await buy(market, reservation.bytes + bytes(16))
     await indexer.catch_up()
-    row = await owner.fetchrow("SELECT id, product_id, is_direct, took_stock FROM escrow.orders")
+    row = await owner.fetchrow("SELECT id, product_id, is_direct FROM escrow.orders")
     assert row is not None
-    assert tuple(row) == (reservation, product, False, True)
+    assert tuple(row) == (reservation, product, False)
     assert await shelf(owner, product) == (0, "sold_out", 0)
     await market.act(market.parties[1].address, "cancelOrder", number)
     await indexer.catch_up()
@@ -142,6 +142,17 @@ async def test_stock_is_never_negative_and_only_what_was_taken_comes_back(
     assert await shelf(owner, product) == (0, "sold_out", 1)
 
 
+async def test_a_unit_that_comes_back_is_for_who_has_paid_and_got_none(
+    market: Bazaar, indexer: Indexer, owner: asyncpg.Connection
+) -> None:
+    product = await list_product(owner, market, 1)
+    first, second = await buy(market), await buy(market)
+    for number, left in ((first, (0, "sold_out", 0)), (second, (1, "active", 0))):
+        await market.act(market.parties[1].address, "cancelOrder", number)
+        await indexer.catch_up()
+        assert await shelf(owner, product) == left
+
+
 async def test_an_order_of_a_good_that_was_never_listed_gets_a_hidden_listing(
     market: Bazaar, indexer: Indexer, owner: asyncpg.Connection
 ) -> None:
@@ -166,6 +177,9 @@ async def test_a_reorganisation_gives_the_unit_back_and_a_reservation_can_be_use
     await indexer.catch_up()
     assert await shelf(owner, product) == (1, "active", 0)
     assert await owner.fetchval("SELECT orphaned_at IS NOT NULL FROM escrow.orders")
+    assert await owner.fetchval("SELECT used_at IS NULL FROM escrow.reservations"), (
+        "the unit is still kept for its buyer"
+    )
     await buy(market, reservation.bytes + bytes(16))
     await indexer.catch_up()
     assert await disagreements(owner, market) == []

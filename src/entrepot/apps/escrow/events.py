@@ -1,4 +1,4 @@
-"""The events of P2PEscrow, as the contract emits them. Amounts are base units, deadlines are Unix seconds."""
+"""The events of P2PEscrow and ArbitratorPool, as they emit them. Amounts are base units, deadlines are Unix seconds."""
 
 import json
 from functools import cache
@@ -102,6 +102,65 @@ class DisputeResolved(Event, frozen=True):
     treasury_payout: int
 
 
+class EscrowSet(Event, frozen=True):
+    """The pool serves this escrow from now on."""
+
+    escrow: str
+
+
+class ArbitratorRegistered(Event, frozen=True):
+    """Somebody joined the pool, with the reputation that it left with where it was there before."""
+
+    arbitrator: str
+    stake: int
+    reputation: int
+
+
+class StakeIncreased(Event, frozen=True):
+    """A member has more at stake; `stake` is all of it."""
+
+    arbitrator: str
+    stake: int
+    active: bool
+
+
+class ArbitratorWithdrawn(Event, frozen=True):
+    """A member left and was paid its stake."""
+
+    arbitrator: str
+    stake: int
+
+
+class Assigned(Event, frozen=True):
+    """A member was drawn; `assigned` disputes wait for its ruling now."""
+
+    arbitrator: str
+    order_id: int
+    assigned: int
+
+
+class ReputationUpdated(Event, frozen=True):
+    """A member has ruled in time (`consistent`) or let its deadline pass; the rest is what it has after that."""
+
+    arbitrator: str
+    order_id: int
+    reputation: int
+    active: bool
+    stake: int
+    assigned: int
+    resolved: int
+    consistent: bool
+
+
+class Withdrawn(Event, frozen=True):
+    """Somebody took out what it was credited. Both contracts emit this."""
+
+    owner: str
+    token: str
+    to: str
+    amount: int
+
+
 OF_ORDERS = (
     OrderCreated,
     SellerConfirmed,
@@ -114,7 +173,10 @@ OF_ORDERS = (
     EvidenceSubmitted,
     DisputeResolved,
 )
-BY_NAME: dict[str, type[Event]] = {kind.__name__: kind for kind in OF_ORDERS}
+OfMember = ArbitratorRegistered | StakeIncreased | ArbitratorWithdrawn | Assigned | ReputationUpdated
+OF_MEMBERS = (ArbitratorRegistered, StakeIncreased, ArbitratorWithdrawn, Assigned, ReputationUpdated)
+OF_POOL = (EscrowSet, *OF_MEMBERS, Withdrawn)
+BY_NAME: dict[str, type[Event]] = {kind.__name__: kind for kind in (*OF_ORDERS, *OF_POOL)}
 
 
 def as_json(event: Event) -> str:
@@ -124,7 +186,7 @@ def as_json(event: Event) -> str:
 
 
 def from_json(name: str, stored: str) -> Event:
-    """A stored event of an order."""
+    """A stored event of an order or of a member of the pool."""
     kind = BY_NAME[name]
     fields = json.loads(stored)
     for field in msgspec.structs.fields(kind):
@@ -137,3 +199,9 @@ def from_json(name: str, stored: str) -> Event:
 def contract() -> Contract:
     """P2PEscrow by its built ABI; fails where the events above differ from it."""
     return Contract(Artifact.load("P2PEscrow").abi, OF_ORDERS)
+
+
+@cache
+def pool() -> Contract:
+    """ArbitratorPool by its built ABI; fails where the events above differ from it."""
+    return Contract(Artifact.load("ArbitratorPool").abi, OF_POOL)

@@ -41,6 +41,8 @@ class Mirrored(msgspec.Struct, frozen=True, kw_only=True):
     arbitrator_wallet: str | None = None
     dispute_opened_at: datetime | None = None
     dispute_deadline: datetime | None = None
+    default_deadline: datetime | None = None
+    draw_block: int | None = None
     completed_at: datetime | None = None
     tx_hash_complete: str | None = None
 
@@ -107,11 +109,21 @@ def _expired(_event: OrderExpired, placed: Placed) -> Told:
 
 
 def _disputed(event: DisputeOpened, placed: Placed) -> Told:
-    return OrderEvent.DISPUTE, {"dispute_opened_at": placed.at, "dispute_deadline": from_unix(event.deadline)}
+    deadline = from_unix(event.deadline)
+    return OrderEvent.DISPUTE, {
+        "dispute_opened_at": placed.at,
+        "dispute_deadline": deadline,
+        "default_deadline": deadline,
+        "draw_block": event.draw_block,
+    }
 
 
 def _drawn(event: ArbitratorDrawn, _placed: Placed) -> Told:
-    return None, {"arbitrator_wallet": event.arbitrator, "dispute_deadline": from_unix(event.deadline)}
+    return None, {
+        "arbitrator_wallet": event.arbitrator,
+        "dispute_deadline": from_unix(event.deadline),
+        "default_deadline": from_unix(event.default_deadline),
+    }
 
 
 def _resolved(event: DisputeResolved, placed: Placed) -> Told:
@@ -123,7 +135,8 @@ def _resolved(event: DisputeResolved, placed: Placed) -> Told:
 
 def _postponed(event: DrawPostponed, _placed: Placed) -> Told:
     """The next draw is some blocks away; an arbitrator that missed its deadline is one no longer."""
-    return None, {} if event.missed == ZERO else {"arbitrator_wallet": None}
+    told: dict[str, Any] = {"draw_block": event.draw_block}
+    return None, told if event.missed == ZERO else {**told, "arbitrator_wallet": None}
 
 
 def _nothing(_event: Event, _placed: Placed) -> Told:

@@ -1,21 +1,24 @@
 """The mirror of P2PEscrow: its events and what they make of orders, stock and reservations, in one transaction."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
 from entrepot.apps.escrow import events
-from entrepot.apps.escrow.events import OrderCreated
-from entrepot.apps.escrow.operations import reputation, shelves
+from entrepot.apps.escrow.events import ArbitratorDrawn, DisputeResolved, OrderCreated
+from entrepot.apps.escrow.operations import evidence, live, pool, reputation, shelves
 from entrepot.apps.escrow.operations.fold import Mirrored, Placed, fold
-from entrepot.apps.escrow.store import blacklist
+from entrepot.apps.escrow.operations.journal import Journal
+from entrepot.apps.escrow.store import conflicts
+from entrepot.apps.escrow.store import evidence as evidence_store
 from entrepot.apps.escrow.store import mirror as store
-from entrepot.apps.escrow.store.mirror import KeptOrder, Reserved
-from entrepot.kernel.chain.indexer import CursorMoved, Position, Seen
+from entrepot.apps.escrow.store.mirror import KeptOrder, Reserved, Touched
+from entrepot.kernel.chain.abi import Event
+from entrepot.kernel.chain.indexer import Position
 from entrepot.kernel.chain.registry import Deployed
 from entrepot.kernel.clock import from_unix
-from entrepot.kernel.db.doors import Read, Write
+from entrepot.kernel.db.doors import Write
 from entrepot.kernel.money import from_units
 from entrepot.kernel.values import new_id
 from entrepot.kernel.wallet import Wallet
@@ -27,81 +30,38 @@ class UnknownToken(Exception):
     """The contract takes a token that this market has not been told of; `entrepot chain deploy --token` tells it."""
 
 
-class EscrowMirror:
+class EscrowMirror(Journal):
     """The mirror of one P2PEscrow on one chain. `tokens` are its tokens by address."""
 
     def __init__(self, chain: str, contract: str, tokens: Mapping[Wallet, Deployed]) -> None:
-        self.chain = chain
-        self.contract = contract
+        super().__init__(chain, contract)
         self.tokens = tokens
 
-    async def position(self, db: Read) -> Position | None:
-        """How far it has come."""
-        return await store.position(db, self.chain, self.contract)
+    async def happened(self, db: Write, placed: Sequence[Placed]) -> None:
+        """Folds the orders that the events touch, and puts evidence on record."""
+        of_orders = [one for one in placed if isinstance(one.event, events.OF_ORDERS)]
+        await self._settle(db, of_orders)
+        await evidence.record(db, self.chain, of_orders)
 
-    async def known_blocks(self, db: Read, upto: int, most: int) -> list[tuple[int, str]]:
-        """Blocks that it holds events of, newest first."""
-        return await store.known_blocks(db, self.chain, self.contract, upto, most)
-
-    async def apply(self, db: Write, was: Position | None, seen: Sequence[Seen], now: Position) -> None:
-        """Adds the events, folds the orders that they touch and moves the cursor."""
-        moved = (
-            await store.begin(db, self.chain, self.contract, now)
-            if was is None
-            else await store.move(db, self.chain, self.contract, was, now)
-        )
-        if not moved:
-            raise CursorMoved
-        if not seen:
-            return
-        await self._add_events(db, seen)
-        placed = [
-            Placed(one.event, one.at, one.log.block_number, one.log.tx_hash)
-            for one in seen
-            if isinstance(one.event, events.OF_ORDERS)
-        ]
-        await self._settle(db, placed)
-
-    async def undo(self, db: Write, was: Position, to: Position) -> None:
-        """Removes the events above the fork and folds every order they touched again from what remains."""
-        if not await store.move(db, self.chain, self.contract, was, to):
-            raise CursorMoved
-        rows = await db.rows(store.REMOVE_EVENTS, chain=self.chain, contract=self.contract, above=to.block)
-        touched = [row[0] for row in rows]
-        kept = await db.all(KeptOrder, store.ORDERS, chain=self.chain, numbers=touched, ids=[])
-        remaining = await self._remaining(db, touched)
+    async def taken_back(self, db: Write, touched: Touched, to: Position) -> None:
+        """Folds every order that was touched again, and strikes evidence from the record."""
+        await evidence_store.strike(db, self.chain, touched.orders, to.block)
+        kept = await db.all(KeptOrder, store.ORDERS, chain=self.chain, numbers=touched.orders, ids=[])
         folded: dict[int, Mirrored] = {}
-        for placed in remaining:
+        for placed in await self.remaining(db, orders=touched.orders):
             number = number_of(placed)
             folded[number] = fold(folded.get(number), placed)
         gone = [order for order in kept if order.onchain_order_id not in folded]
         stayed = [order for order in kept if order.onchain_order_id in folded]
-        await self._write(db, [(order, folded.get(order.onchain_order_id)) for order in [*stayed, *gone]])
-
-    async def _remaining(self, db: Write, numbers: Sequence[int]) -> list[Placed]:
-        rows = await db.rows(store.EVENTS, chain=self.chain, contract=self.contract, ids=numbers)
-        return [
-            Placed(events.from_json(row["name"], row["fields"]), row["block_at"], row["block_number"], row["tx_hash"])
-            for row in rows
-        ]
-
-    async def _add_events(self, db: Write, seen: Sequence[Seen]) -> None:
-        await db.run(
-            store.ADD_EVENTS,
-            chain=self.chain,
-            contract=self.contract,
-            block_number=[one.log.block_number for one in seen],
-            log_index=[one.log.log_index for one in seen],
-            block_hash=[one.log.block_hash for one in seen],
-            block_at=[one.at for one in seen],
-            tx_hash=[one.log.tx_hash for one in seen],
-            name=[type(one.event).__name__ for one in seen],
-            onchain_order_id=[getattr(one.event, "order_id", None) for one in seen],
-            fields=[events.as_json(one.event) for one in seen],
-        )
+        orders = [(order, folded.get(order.onchain_order_id)) for order in [*stayed, *gone]]
+        await shelves.settle(db, orders)
+        await self._write(db, orders)
+        await live.tell_undone(db, orders)
 
     async def _settle(self, db: Write, placed: Sequence[Placed]) -> None:
         """Makes the orders that begin here and folds all that are touched."""
+        if people := sorted(wallets(one.event for one in placed)):
+            await self.add_profiles(db, people)
         begun = [(one, one.event) for one in placed if isinstance(one.event, OrderCreated)]
         await self._begin_orders(db, begun)
         numbers = sorted({number_of(one) for one in placed})
@@ -109,50 +69,64 @@ class EscrowMirror:
         rows = {order.onchain_order_id: order for order in kept}
         fresh = {event.order_id for _, event in begun}
         folded = {number: mirrored(row) for number, row in rows.items() if number not in fresh}
+        steps = []
         for one in placed:
-            folded[number_of(one)] = fold(folded.get(number_of(one)), one)
-        await self._write(db, [(rows[number], order) for number, order in folded.items()])
+            number = number_of(one)
+            folded[number] = fold(folded.get(number), one)
+            steps.append(live.Step(rows[number], folded[number], one))
+        ruled = [one.event for one in placed if isinstance(one.event, DisputeResolved) and not one.event.automatic]
+        orders = [(rows[number], order) for number, order in folded.items()]
+        await shelves.settle(db, orders, fresh)
+        await self._write(db, orders, [event.order_id for event in ruled])
+        await live.tell_steps(db, steps)
 
-    async def _write(self, db: Write, orders: Sequence[tuple[KeptOrder, Mirrored | None]]) -> None:
-        """Writes orders as folded (None: the chain took it back), and what that means for stock and reputation."""
-        took = await shelves.settle(db, orders)
+    async def _write(
+        self, db: Write, orders: Sequence[tuple[KeptOrder, Mirrored | None]], ruled: Sequence[int] = ()
+    ) -> None:
+        """Writes orders as folded (None: the chain took it back), and what that means for reputation.
+
+        `ruled` are those, by the contract's number, that an arbitrator has ruled on.
+        """
         present = [(row, order) for row, order in orders if order is not None]
         if present:
             arrays: dict[str, list[Any]] = store.columns([order for _, order in present], MIRRORED)
             del arrays["onchain_order_id"]
-            await db.run(
-                store.SET_ORDERS,
-                id=[row.id for row, _ in present],
-                took_stock=[took[row.id] for row, _ in present],
-                **arrays,
-            )
+            await db.run(store.SET_ORDERS, id=[row.id for row, _ in present], **arrays)
         gone = [row.id for row, order in orders if order is None]
         if gone:
             await db.run(store.ORPHAN, ids=gone)
+            await db.run(store.FREE_RESERVATIONS, ids=gone)
+        if ruled:
+            await conflicts.mark(db, self.chain, ruled)
         await reputation.settle(db, orders)
+        await pool.settle_rulings(db, orders)
 
     async def _begin_orders(self, db: Write, begun: Sequence[tuple[Placed, OrderCreated]]) -> None:
         """Rows for orders that begin, each linked to its reservation, or flagged as made around the API."""
         if not begun:
             return
-        wallets = sorted({wallet for _, event in begun for wallet in (event.buyer, event.seller)})
-        await blacklist.share(db)
-        await db.run(store.ADD_PROFILES, wallets=wallets)
         references = [reference for _, event in begun if (reference := reference_of(event)) is not None]
         found = await db.all(Reserved, store.RESERVATIONS, ids=references, chain=self.chain)
         reserved = {reservation.id: reservation for reservation in found}
         known = await db.all(KeptOrder, store.ORDERS, chain=self.chain, numbers=[], ids=references)
         taken = {order.id for order in known if order.onchain_order_id > 0}
+        listed = await store.listed(db, {good_of(event) for _, event in begun})
         rows = []
         for one, event in begun:
-            row = await self._row(db, one, event, reserved, taken)
+            row = await self._row(db, one, event, reserved, taken, listed)
             taken.add(row["ids"])
             rows.append(row)
         await db.run(store.ADD_ORDERS, chain=self.chain, **{name: [row[name] for row in rows] for name in rows[0]})
         await db.run(store.USE_RESERVATIONS, ids=[row["ids"] for row in rows if not row["directs"]])
 
     async def _row(
-        self, db: Write, one: Placed, event: OrderCreated, reserved: Mapping[UUID, Reserved], taken: set[UUID]
+        self,
+        db: Write,
+        one: Placed,
+        event: OrderCreated,
+        reserved: Mapping[UUID, Reserved],
+        taken: set[UUID],
+        listed: dict[tuple[str, str], UUID],
     ) -> dict[str, Any]:
         token = self.tokens.get(Wallet(event.token))
         if token is None or token.decimals is None:
@@ -166,7 +140,7 @@ class EscrowMirror:
             "numbers": event.order_id,
             "buyers": event.buyer,
             "sellers": event.seller,
-            "products": await self._product(db, event, amount) if promise is None else promise.product_id,
+            "products": await self._product(db, event, amount, listed) if promise is None else promise.product_id,
             "tokens": token.name,
             "amounts": amount,
             "fees": fee,
@@ -177,15 +151,29 @@ class EscrowMirror:
             "directs": promise is None,
         }
 
-    async def _product(self, db: Write, event: OrderCreated, price: Any) -> UUID:
+    async def _product(self, db: Write, event: OrderCreated, price: Any, listed: dict[tuple[str, str], UUID]) -> UUID:
         """The seller's listing of that good; where there is none, one that is hidden from the start."""
-        product_hash = "0x" + event.product_hash.hex()
-        found = await db.value(store.PRODUCT_BY_HASH, seller=event.seller, product_hash=product_hash)
-        if found is not None:
-            return UUID(int=found.int)
-        made = new_id()
-        await db.run(store.ADD_UNLISTED, id=made, seller=event.seller, price=price, product_hash=product_hash)
-        return made
+        good = seller, product_hash = good_of(event)
+        if good not in listed:
+            listed[good] = new_id()
+            await db.run(store.ADD_UNLISTED, id=listed[good], seller=seller, price=price, product_hash=product_hash)
+        return listed[good]
+
+
+def good_of(event: OrderCreated) -> tuple[str, str]:
+    """Who sells it, and its hash."""
+    return event.seller, "0x" + event.product_hash.hex()
+
+
+def wallets(told: Iterable[Event]) -> set[str]:
+    """Whom these events bring into trades and disputes."""
+    found: set[str] = set()
+    for event in told:
+        if isinstance(event, OrderCreated):
+            found |= {event.buyer, event.seller}
+        elif isinstance(event, ArbitratorDrawn):
+            found.add(event.arbitrator)
+    return found
 
 
 def number_of(placed: Placed) -> int:

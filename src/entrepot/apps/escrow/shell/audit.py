@@ -8,7 +8,7 @@ import typer
 
 from entrepot import console
 from entrepot.apps.escrow.operations import audit as operations
-from entrepot.apps.escrow.operations.audit import ChainAudit
+from entrepot.apps.escrow.operations.findings import ChainAudit
 from entrepot.kernel.chain.chains import Chains
 from entrepot.kernel.command import InHouse
 from entrepot.kernel.db.database import Database
@@ -21,7 +21,7 @@ def audit(
     json: Annotated[bool, typer.Option("--json", help="Answer JSON.")] = False,
     every: Annotated[bool, typer.Option("--all", help="Compare orders that have ended, too.")] = False,
 ) -> None:
-    """Compare every open order with the contract's own view of it, on every chain, and tell what differs.
+    """Compare open orders, arbitrators and credits with the contracts' own views, on every chain; tell what differs.
 
     May run at any time, as it compares at the block that the mirror has reached. Changes nothing. Exit status: 0
     nothing differs, 1 something does or could not be compared, 2 a setting cannot be used.
@@ -57,10 +57,10 @@ def show(found: Sequence[ChainAudit]) -> None:
         console.mark("good" if each.is_well else "bad", f"[name]{each.chain}[/]: {told(each)}")
         if each.differences:
             rows = [
-                ("-" if one.order is None else str(one.order), one.field, one.database, one.contract)
+                (one.wallet or ("-" if one.order is None else str(one.order)), one.field, one.database, one.contract)
                 for one in each.differences
             ]
-            console.table(("order", "field", "database", "contract"), rows)
+            console.table(("order, or wallet", "field", "database", "contract"), rows)
 
 
 def told(audit: ChainAudit) -> str:
@@ -72,4 +72,6 @@ def told(audit: ChainAudit) -> str:
     differ = len(audit.differences)
     word = "nothing differs" if not differ else f"{differ} difference{'' if differ == 1 else 's'}"
     rest = f"; the rest could not be compared: {audit.fault}" if audit.fault else ""
-    return f"{word} in {audit.orders} order{'' if audit.orders == 1 else 's'} at block {audit.block}{rest}"
+    counts = ((audit.orders, "order"), (audit.arbitrators, "arbitrator"), (audit.credits, "credit"))
+    compared = ", ".join(f"{many} {noun}{'' if many == 1 else 's'}" for many, noun in counts)
+    return f"{word} in {compared} at block {audit.block}{rest}"

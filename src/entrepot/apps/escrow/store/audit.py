@@ -1,6 +1,6 @@
 """SQL of the audit. Each statement answers with the cursor too, so that what it says is of one block."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -17,21 +17,23 @@ CURSOR = """SELECT last_block, last_hash FROM escrow.event_sync_cursor
         WHERE chain = :chain AND contract = :contract"""
 HELD = f"({', '.join(repr(status.value) for status in sorted(OPEN))})"
 ORDERS = "FROM escrow.orders o WHERE o.chain = :chain AND o.orphaned_at IS NULL"
-TOTALS = Query(f"""
-    SELECT c.last_block AS block, c.last_hash AS hash, t.orders, t.highest, s.tokens, s.sums, ARRAY(
-        SELECT n FROM generate_series(1, t.highest) AS n
-        WHERE t.orders < t.highest AND NOT EXISTS (SELECT {ORDERS} AND o.onchain_order_id = n)
-        ORDER BY n LIMIT :most::bigint) AS missing
-    FROM ({CURSOR}) c
-    CROSS JOIN (SELECT count(*) AS orders, coalesce(max(o.onchain_order_id), 0) AS highest {ORDERS}) t
-    CROSS JOIN (
-        SELECT coalesce(array_agg(token), '{{}}') AS tokens, coalesce(array_agg(held), '{{}}') AS sums
-        FROM (SELECT o.token::text, sum(o.amount + o.platform_fee) AS held {ORDERS} AND o.status IN {HELD} GROUP BY 1) h
-    ) s
+AT = Query(f"SELECT last_block AS block, last_hash AS hash FROM ({CURSOR}) c")
+TALLY = Query(f"""
+    WITH page AS (
+        SELECT o.onchain_order_id AS number, o.status, o.token::text AS token, o.amount + o.platform_fee AS locked,
+            lag(o.onchain_order_id, 1, :after::bigint) OVER (ORDER BY o.onchain_order_id) AS before
+        FROM (SELECT * {ORDERS} AND o.onchain_order_id > :after ORDER BY o.onchain_order_id LIMIT :most::bigint) o
+    ), held AS (SELECT token, sum(locked) AS sum FROM page WHERE status IN {HELD} GROUP BY token)
+    SELECT max(number) AS highest,
+        coalesce(array_agg(before + 1 ORDER BY number) FILTER (WHERE number > before + 1), '{{}}') AS gap_starts,
+        coalesce(array_agg(number - 1 ORDER BY number) FILTER (WHERE number > before + 1), '{{}}') AS gap_ends,
+        (SELECT coalesce(array_agg(token), '{{}}') FROM held) AS tokens,
+        (SELECT coalesce(array_agg(sum), '{{}}') FROM held) AS sums
+    FROM page HAVING count(*) > 0
 """)
 FIELDS = """o.id, o.onchain_order_id, o.status, o.buyer_wallet, o.seller_wallet, o.arbitrator_wallet, o.token,
-            o.amount, o.platform_fee, o.seller_deadline, o.release_deadline, o.dispute_deadline, o.delivery_hash,
-            o.is_direct"""
+            o.amount, o.platform_fee, o.seller_deadline, o.release_deadline, o.dispute_deadline, o.default_deadline,
+            o.draw_block, o.delivery_hash, o.is_direct"""
 
 
 def _page(condition: str) -> Query:
@@ -48,7 +50,11 @@ def _page(condition: str) -> Query:
 
 OPEN_ORDERS = _page(f"AND o.status IN {HELD}")
 EVERY_ORDER = _page("")
-COUNT = Query(f"SELECT count(*) AS orders, count(*) FILTER (WHERE o.status IN {HELD}) AS open {ORDERS}")
+# By indexes alone; orphaned orders have negative numbers.
+COUNT = Query(f"""
+    SELECT (SELECT count(*) FROM escrow.orders o WHERE o.chain = :chain AND o.onchain_order_id > 0) AS orders,
+        (SELECT count(*) {ORDERS} AND o.status IN {HELD}) AS open
+""")
 
 
 class Count(msgspec.Struct, frozen=True):
@@ -58,19 +64,36 @@ class Count(msgspec.Struct, frozen=True):
     open: int
 
 
+class Cursor(msgspec.Struct, frozen=True):
+    """How far a contract is mirrored."""
+
+    block: int
+    hash: str
+
+
+class Tally(msgspec.Struct, frozen=True):
+    """Some orders on end, by the contract's numbers."""
+
+    highest: int
+    gap_starts: list[int]
+    gap_ends: list[int]
+    """First and last of the numbers that no order has, stretch by stretch."""
+    tokens: list[str]
+    sums: list[Decimal]
+    """What those of them that are open hold of each of these tokens, fees included."""
+
+
 class Totals(msgspec.Struct, frozen=True):
     """What the mirror says of a chain as a whole, at the block that it has reached."""
 
     block: int
     hash: str
-    orders: int
     highest: int
     """The highest of the contract's numbers."""
     missing: list[int]
     """Numbers below it that no order has: the lowest of them."""
-    tokens: list[str]
-    sums: list[Decimal]
-    """What open orders hold of each of these tokens, fees included."""
+    sums: Mapping[str, Decimal]
+    """What open orders hold, by token, fees included."""
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,6 +111,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     seller_deadline: datetime
     release_deadline: datetime | None
     dispute_deadline: datetime | None
+    default_deadline: datetime | None
+    draw_block: int | None
     delivery_hash: str | None
     is_direct: bool
 
@@ -100,9 +125,14 @@ class Page(msgspec.Struct, frozen=True):
     rows: Sequence[Row]
 
 
-async def totals(db: Read, contract: Deployed, most: int) -> Totals | None:
+async def cursor(db: Read, contract: Deployed) -> Cursor | None:
     """None where nothing has been mirrored yet."""
-    return await db.maybe(Totals, TOTALS, chain=contract.chain, contract=contract.address, most=most)
+    return await db.maybe(Cursor, AT, chain=contract.chain, contract=contract.address)
+
+
+async def tally(db: Read, chain: str, after: int, most: int) -> Tally | None:
+    """The next orders as a whole; None where no more are."""
+    return await db.maybe(Tally, TALLY, chain=chain, after=after, most=most)
 
 
 async def page(db: Read, contract: Deployed, after: int, most: int, *, every: bool) -> Page | None:

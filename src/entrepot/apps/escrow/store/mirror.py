@@ -1,16 +1,18 @@
 """All SQL of the mirror. Every statement takes a whole batch, so that catching up costs a few of them per page."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 import msgspec
+from asyncpg import Record
 
+from entrepot.apps.escrow import events
 from entrepot.apps.escrow.events import OrderCreated
 from entrepot.apps.escrow.model import OrderStatus, ProductStatus
-from entrepot.kernel.chain.indexer import Position
+from entrepot.kernel.chain.indexer import Position, Seen
 from entrepot.kernel.db.doors import Read, Write
 from entrepot.kernel.db.query import Query
 
@@ -34,21 +36,24 @@ KNOWN_BLOCKS = Query("""
 """)
 ADD_EVENTS = Query("""
     INSERT INTO escrow.contract_events
-        (chain, contract, block_number, log_index, block_hash, block_at, tx_hash, name, onchain_order_id, fields)
+        (chain, contract, block_number, log_index, block_hash, block_at, tx_hash, name, onchain_order_id,
+        arbitrator_wallet, fields)
     SELECT :chain::escrow.chain_type, :contract, * FROM unnest(
         :block_number::bigint[], :log_index::int[], :block_hash::text[], :block_at::timestamptz[], :tx_hash::text[],
-        :name::text[], :onchain_order_id::bigint[], :fields::jsonb[])
+        :name::text[], :onchain_order_id::bigint[], :arbitrator_wallet::text[], :fields::jsonb[])
 """)
-REMOVE_EVENTS = Query("SELECT escrow.remove_events_above(:chain, :contract, :above) AS onchain_order_id")
+REMOVE_EVENTS = Query("SELECT order_id, arbitrator FROM escrow.remove_events_above(:chain, :contract, :above)")
 EVENTS = Query("""
     SELECT block_number, block_at, tx_hash, name, onchain_order_id, fields FROM escrow.contract_events
-    WHERE chain = :chain AND contract = :contract AND onchain_order_id = ANY(:ids::bigint[])
+    WHERE chain = :chain AND contract = :contract
+        AND (onchain_order_id = ANY(:orders::bigint[]) OR arbitrator_wallet = ANY(:arbitrators::text[]))
     ORDER BY block_number, log_index
 """)
 ORDERS = Query("""
-    SELECT id, buyer_wallet, seller_wallet, product_id, took_stock, onchain_order_id, status, seller_deadline,
+    SELECT id, buyer_wallet, seller_wallet, product_id, onchain_order_id, status, seller_deadline,
         tx_hash_create, created_at, updated_at, block_number, release_deadline, delivery_hash, seller_confirmed_at,
-        cancelled_by, arbitrator_wallet, dispute_opened_at, dispute_deadline, completed_at, tx_hash_complete
+        cancelled_by, arbitrator_wallet, dispute_opened_at, dispute_deadline, default_deadline, draw_block,
+        completed_at, tx_hash_complete
     FROM escrow.orders
     WHERE chain = :chain AND (onchain_order_id = ANY(:numbers::bigint[]) OR id = ANY(:ids::uuid[]))
     FOR UPDATE
@@ -61,14 +66,18 @@ RESERVATIONS = Query("""
 USE_RESERVATIONS = Query("""
     UPDATE escrow.reservations SET used_at = now() WHERE id = ANY(:ids::uuid[]) AND used_at IS NULL
 """)
+# What an order that is not there any more was prepared by is as good as before: its transaction may be mined again.
+FREE_RESERVATIONS = Query("UPDATE escrow.reservations SET used_at = NULL WHERE id = ANY(:ids::uuid[])")
 ADD_PROFILES = Query("""
     INSERT INTO escrow.user_profiles (wallet, public_key, is_blacklisted)
     SELECT w, '', EXISTS (SELECT FROM escrow.blacklist b WHERE b.wallet = w) FROM unnest(:wallets::text[]) AS w
     ON CONFLICT (wallet) DO NOTHING
 """)
-PRODUCT_BY_HASH = Query("""
-    SELECT id FROM escrow.products WHERE seller_wallet = :seller AND product_hash = :product_hash
-    ORDER BY created_at DESC, id DESC LIMIT 1
+LISTED = Query("""
+    SELECT DISTINCT ON (p.seller_wallet, p.product_hash) p.seller_wallet, p.product_hash, p.id
+    FROM unnest(:sellers::text[], :hashes::text[]) AS v(seller, hash)
+    JOIN escrow.products p ON p.seller_wallet = v.seller AND p.product_hash = v.hash
+    ORDER BY p.seller_wallet, p.product_hash, p.created_at DESC, p.id DESC
 """)
 ADD_UNLISTED = Query("""
     INSERT INTO escrow.products (id, seller_wallet, title_preview, description_preview, category, price_usdt, stock,
@@ -78,14 +87,14 @@ ADD_UNLISTED = Query("""
 """)
 # No stronger lock than that: two mirrors that have both made orders of a listing hold its key, each against the other.
 PRODUCTS = Query("""
-    SELECT id, stock, total_sold, status FROM escrow.products WHERE id = ANY(:ids::uuid[]) ORDER BY id
+    SELECT id, stock, oversold, total_sold, status FROM escrow.products WHERE id = ANY(:ids::uuid[]) ORDER BY id
     FOR NO KEY UPDATE
 """)
 SET_PRODUCTS = Query("""
     UPDATE escrow.products p
-    SET stock = v.stock, total_sold = v.total_sold, status = v.status, updated_at = now()
-    FROM unnest(:ids::uuid[], :stocks::int[], :sold::int[], :statuses::escrow.product_status[])
-        AS v(id, stock, total_sold, status)
+    SET stock = v.stock, oversold = v.oversold, total_sold = v.total_sold, status = v.status, updated_at = now()
+    FROM unnest(:ids::uuid[], :stocks::int[], :oversold::int[], :sold::int[], :statuses::escrow.product_status[])
+        AS v(id, stock, oversold, total_sold, status)
     WHERE p.id = v.id
 """)
 ADD_ORDERS = Query("""
@@ -104,25 +113,27 @@ ADD_ORDERS = Query("""
 """)
 SET_ORDERS = Query("""
     UPDATE escrow.orders o SET
-        status = v.status, took_stock = v.took_stock, seller_deadline = v.seller_deadline,
+        status = v.status, seller_deadline = v.seller_deadline,
         tx_hash_create = v.tx_hash_create, created_at = v.created_at, updated_at = v.updated_at,
         block_number = v.block_number, release_deadline = v.release_deadline, delivery_hash = v.delivery_hash,
         seller_confirmed_at = v.seller_confirmed_at, cancelled_by = v.cancelled_by,
         arbitrator_wallet = v.arbitrator_wallet, dispute_opened_at = v.dispute_opened_at,
-        dispute_deadline = v.dispute_deadline, completed_at = v.completed_at, tx_hash_complete = v.tx_hash_complete
-    FROM unnest(:id::uuid[], :status::escrow.order_status[], :took_stock::bool[], :seller_deadline::timestamptz[],
+        dispute_deadline = v.dispute_deadline, default_deadline = v.default_deadline, draw_block = v.draw_block,
+        completed_at = v.completed_at, tx_hash_complete = v.tx_hash_complete,
+        ruled_in_conflict = CASE WHEN v.status IN ('resolved_buyer', 'resolved_seller') THEN o.ruled_in_conflict END
+    FROM unnest(:id::uuid[], :status::escrow.order_status[], :seller_deadline::timestamptz[],
         :tx_hash_create::text[], :created_at::timestamptz[], :updated_at::timestamptz[], :block_number::bigint[],
         :release_deadline::timestamptz[], :delivery_hash::text[], :seller_confirmed_at::timestamptz[],
         :cancelled_by::text[], :arbitrator_wallet::text[], :dispute_opened_at::timestamptz[],
-        :dispute_deadline::timestamptz[], :completed_at::timestamptz[], :tx_hash_complete::text[])
-        AS v(id, status, took_stock, seller_deadline, tx_hash_create, created_at, updated_at, block_number,
+        :dispute_deadline::timestamptz[], :default_deadline::timestamptz[], :draw_block::bigint[],
+        :completed_at::timestamptz[], :tx_hash_complete::text[])
+        AS v(id, status, seller_deadline, tx_hash_create, created_at, updated_at, block_number,
             release_deadline, delivery_hash, seller_confirmed_at, cancelled_by, arbitrator_wallet, dispute_opened_at,
-            dispute_deadline, completed_at, tx_hash_complete)
+            dispute_deadline, default_deadline, draw_block, completed_at, tx_hash_complete)
     WHERE o.id = v.id
 """)
 ORPHAN = Query("""
-    UPDATE escrow.orders SET onchain_order_id = nextval('escrow.orphan_numbers'), orphaned_at = now(),
-        took_stock = false
+    UPDATE escrow.orders SET onchain_order_id = nextval('escrow.orphan_numbers'), orphaned_at = now()
     WHERE id = ANY(:ids::uuid[])
 """)
 
@@ -134,7 +145,6 @@ class KeptOrder(msgspec.Struct, frozen=True, kw_only=True):
     buyer_wallet: str
     seller_wallet: str
     product_id: UUID
-    took_stock: bool
     onchain_order_id: int
     status: OrderStatus
     seller_deadline: datetime
@@ -149,6 +159,8 @@ class KeptOrder(msgspec.Struct, frozen=True, kw_only=True):
     arbitrator_wallet: str | None
     dispute_opened_at: datetime | None
     dispute_deadline: datetime | None
+    default_deadline: datetime | None
+    draw_block: int | None
     completed_at: datetime | None
     tx_hash_complete: str | None
 
@@ -174,8 +186,16 @@ class Shelf(msgspec.Struct):
 
     id: UUID
     stock: int
+    oversold: int
     total_sold: int
     status: ProductStatus
+
+
+class Touched(msgspec.Struct, frozen=True):
+    """What removed events had told of: orders by the contract's number, arbitrators by wallet; both may be empty."""
+
+    orders: list[int]
+    arbitrators: list[str]
 
 
 def columns(rows: Iterable[msgspec.Struct], names: Sequence[str]) -> dict[str, list[Any]]:
@@ -208,6 +228,49 @@ async def move(db: Write, chain: str, contract: str, was: Position, now: Positio
         at=now.at,
     )
     return moved == 1
+
+
+async def add_events(db: Write, chain: str, contract: str, seen: Sequence[Seen]) -> None:
+    """Keeps events where they stand on the chain. The pool's tell of one of its members, where of anybody."""
+    await db.run(
+        ADD_EVENTS,
+        chain=chain,
+        contract=contract,
+        block_number=[one.log.block_number for one in seen],
+        log_index=[one.log.log_index for one in seen],
+        block_hash=[one.log.block_hash for one in seen],
+        block_at=[one.at for one in seen],
+        tx_hash=[one.log.tx_hash for one in seen],
+        name=[type(one.event).__name__ for one in seen],
+        onchain_order_id=[getattr(one.event, "order_id", None) for one in seen],
+        arbitrator_wallet=[one.event.arbitrator if isinstance(one.event, events.OF_MEMBERS) else None for one in seen],
+        fields=[events.as_json(one.event) for one in seen],
+    )
+
+
+async def remove_events(db: Write, chain: str, contract: str, above: int) -> Touched:
+    """Removes what a reorganisation undid."""
+    rows = await db.rows(REMOVE_EVENTS, chain=chain, contract=contract, above=above)
+    orders = sorted({row["order_id"] for row in rows} - {None})
+    return Touched(orders, sorted({row["arbitrator"] for row in rows} - {None}))
+
+
+async def events_of(
+    db: Read, chain: str, contract: str, orders: Sequence[int], arbitrators: Sequence[str]
+) -> list[Record]:
+    """All events of a contract that tell of one of these, in the chain's order."""
+    return await db.rows(EVENTS, chain=chain, contract=contract, orders=orders, arbitrators=arbitrators)
+
+
+async def add_profiles(db: Write, wallets: Sequence[str]) -> None:
+    """Profiles for wallets that only a contract has seen so far, each as blacklisted as it is."""
+    await db.run(ADD_PROFILES, wallets=wallets)
+
+
+async def listed(db: Read, goods: Collection[tuple[str, str]]) -> dict[tuple[str, str], UUID]:
+    """The newest listing of each of these goods that has one, by seller and hash."""
+    rows = await db.rows(LISTED, sellers=[seller for seller, _ in goods], hashes=[good for _, good in goods])
+    return {(row[0], row[1]): UUID(int=row[2].int) for row in rows}
 
 
 async def known_blocks(db: Read, chain: str, contract: str, upto: int, most: int) -> list[tuple[int, str]]:

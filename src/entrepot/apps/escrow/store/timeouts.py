@@ -1,5 +1,6 @@
-"""The scan for orders whose time has run out, by the two partial indexes; the chain's own time decides."""
+"""The scan for orders whose time has run out; the contract's deadlines and the chain's own time decide."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
@@ -21,7 +22,31 @@ DUE_RELEASES = Query("""
         AND release_deadline <= :chain_time::timestamptz AND chain = :chain AND orphaned_at IS NULL
     ORDER BY seller_confirmed_at LIMIT :most
 """)
-CHAIN_TIMES = Query("SELECT chain, contract, last_block_at FROM escrow.event_sync_cursor ORDER BY chain, contract")
+# Once a draw has no one left to find, it only sets another block, and could be paid for until the default ruling.
+SOMEBODY = """EXISTS (SELECT FROM escrow.pool_members m
+        WHERE m.chain = o.chain AND m.is_active AND m.wallet NOT IN (o.buyer_wallet, o.seller_wallet)
+            AND NOT EXISTS (SELECT FROM escrow.contract_events e
+                WHERE e.chain = o.chain AND e.contract = :contract AND e.onchain_order_id = o.onchain_order_id
+                    AND e.name = 'DrawPostponed' AND e.fields ->> 'missed' = m.wallet))"""
+DISPUTED = """SELECT o.onchain_order_id FROM escrow.orders o
+    WHERE o.chain = :chain AND o.status = 'disputed' AND o.orphaned_at IS NULL"""
+DUE_DRAWS = Query(f"""
+    {DISPUTED} AND o.arbitrator_wallet IS NULL AND o.draw_block < :block AND o.default_deadline > :chain_time
+        AND {SOMEBODY}
+    ORDER BY o.default_deadline LIMIT :most
+""")
+DUE_REPLACEMENTS = Query(f"""
+    {DISPUTED} AND o.arbitrator_wallet IS NOT NULL AND o.dispute_deadline <= :chain_time
+        AND o.default_deadline > :chain_time
+    ORDER BY o.default_deadline LIMIT :most
+""")
+DUE_DEFAULTS = Query(f"""
+    {DISPUTED} AND o.default_deadline <= :chain_time ORDER BY o.default_deadline LIMIT :most
+""")
+CHAIN_TIMES = Query("""
+    SELECT chain, contract, last_block, last_block_at FROM escrow.event_sync_cursor
+    WHERE contract = ANY(:contracts::text[]) ORDER BY chain
+""")
 
 
 class ChainTime(msgspec.Struct, frozen=True):
@@ -29,12 +54,13 @@ class ChainTime(msgspec.Struct, frozen=True):
 
     chain: str
     contract: str
+    last_block: int
     last_block_at: datetime
 
 
-async def chain_times(db: Read) -> list[ChainTime]:
-    """The time of every chain that is mirrored."""
-    return await db.all(ChainTime, CHAIN_TIMES)
+async def chain_times(db: Read, contracts: Sequence[str]) -> list[ChainTime]:
+    """The time of every chain that one of these contracts is mirrored of."""
+    return await db.all(ChainTime, CHAIN_TIMES, contracts=contracts)
 
 
 async def due_expiries(db: Read, chain: str, chain_time: datetime, most: int) -> list[int]:
@@ -46,4 +72,22 @@ async def due_expiries(db: Read, chain: str, chain_time: datetime, most: int) ->
 async def due_releases(db: Read, chain: str, chain_time: datetime, most: int) -> list[int]:
     """The contract's numbers of orders that no buyer acted on in time, oldest first."""
     rows = await db.rows(DUE_RELEASES, chain=chain, chain_time=chain_time, most=most)
+    return [row[0] for row in rows]
+
+
+async def due_draws(db: Read, time: ChainTime, most: int) -> list[int]:
+    """Disputes for which an arbitrator can be drawn, and there is one to be found."""
+    given = {"chain": time.chain, "contract": time.contract, "block": time.last_block, "chain_time": time.last_block_at}
+    return [row[0] for row in await db.rows(DUE_DRAWS, **given, most=most)]
+
+
+async def due_replacements(db: Read, time: ChainTime, most: int) -> list[int]:
+    """Disputes whose arbitrator has missed its deadline while there is time for another."""
+    rows = await db.rows(DUE_REPLACEMENTS, chain=time.chain, chain_time=time.last_block_at, most=most)
+    return [row[0] for row in rows]
+
+
+async def due_defaults(db: Read, time: ChainTime, most: int) -> list[int]:
+    """Disputes that nobody has ruled on in time, and nobody may any more."""
+    rows = await db.rows(DUE_DEFAULTS, chain=time.chain, chain_time=time.last_block_at, most=most)
     return [row[0] for row in rows]
