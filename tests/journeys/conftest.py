@@ -15,7 +15,7 @@ from eth_account.signers.local import LocalAccount
 from entrepot.apps.escrow.calls.orders import Order
 from entrepot.apps.escrow.calls.products import Product
 from entrepot.apps.escrow.operations.keeper import KEEPER, keep_time
-from entrepot.apps.escrow.tasks import follow
+from entrepot.apps.escrow.tasks import follow, follow_pool
 from entrepot.client import Category, ChainName, Client, Token
 from entrepot.kernel.chain.keys import keep_key
 from entrepot.kernel.db.database import Database
@@ -153,14 +153,15 @@ async def staged(database: TestDatabase, chain: str = "ethereum") -> AsyncIterat
 
 @asynccontextmanager
 async def working(house: House, chain: str) -> AsyncIterator[None]:
-    """The worker's part: its mirror of the chain, and its keeper, oftener than every fifteen seconds."""
+    """The worker's part: its mirrors of the chain, and its keeper, oftener than every fifteen seconds."""
 
     async def keep() -> None:
         while True:
             await keep_time(house.database, house.chains, house.vault)
             await asyncio.sleep(KEEPERS_PAUSE)
 
-    tasks = [asyncio.ensure_future(follow(house.database, house.chains, chain)), asyncio.ensure_future(keep())]
+    mirrors = [run(house.database, house.chains, chain) for run in (follow, follow_pool)]
+    tasks = [asyncio.ensure_future(each) for each in (*mirrors, keep())]
     try:
         yield
     finally:

@@ -11,6 +11,7 @@ from tests.apps.escrow.test_messages import box
 from tests.conftest import TestDatabase
 
 WRONG_CHECKSUM = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAeD"
+JSON = {"Content-Type": "application/json"}
 CURSOR = "newest~2026-11-21T01:02:03.000000Z~00000000-0000-7000-8000-000000000000"
 QUERIES = [
     ("products", {"cursor": "nonsense"}, "cursor"),
@@ -94,7 +95,7 @@ async def test_a_listing_that_is_malformed_is_refused_by_field_and_not_kept(mark
 async def test_a_body_that_is_no_json_object_is_refused(market: Market, seller: Caller) -> None:
     before = await market.snapshot()
     for body in (b"{", b"[]", b"7", b'{"title_preview": "\xff"}', b'{"title_preview": "\\ud800"}'):
-        named(await seller.call("POST", "products", data=body), "body")
+        named(await seller.call("POST", "products", data=body, headers=JSON), "body")
     assert await market.snapshot() == before
 
 

@@ -11,7 +11,7 @@ from eth_abi.abi import decode
 from eth_utils.crypto import keccak
 
 from entrepot.apps.escrow import events
-from entrepot.apps.escrow.operations.orders import platform_fee
+from entrepot.apps.escrow.payouts import share
 from entrepot.kernel.chain.rpc import Receipt, Rpc
 from entrepot.kernel.money import Amount
 from tests.apps.escrow.conftest import HASH, Answer, Caller, Market, SharedChain, opened_market
@@ -126,7 +126,7 @@ async def test_a_token_of_eighteen_decimals_is_asked_for_in_its_own_units(bourse
 
 def test_the_fee_is_rounded_down_to_a_millionth_as_the_contract_does() -> None:
     for amount, bps, fee in (("1.000049", 200, "0.020000"), ("1.000050", 200, "0.020001"), ("7", 0, "0.000000")):
-        assert str(platform_fee(Amount(amount), bps)) == fee
+        assert str(share(Amount(amount), bps)) == fee
 
 
 async def test_of_fifty_buyers_of_the_last_one_exactly_one_gets_it(bourse: Market) -> None:

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 from entrepot.apps.escrow.commands import COMMANDS
+from entrepot.apps.escrow.invariants import INVARIANTS
 from entrepot.apps.escrow.model import ORDER, PRODUCT
 from entrepot.apps.escrow.operations.profiles import on_sign_in
 from entrepot.apps.escrow.routes import ROUTES
@@ -22,9 +23,10 @@ APP = App(
     tasks=TASKS,
     services=SERVICES,
     commands=COMMANDS,
-    contracts=("P2PEscrow",),
+    contracts=("P2PEscrow", "ArbitratorPool"),
     machines={"orders.status": ORDER, "products.status": PRODUCT},
-    append_only=frozenset({"contract_events", "public_keys", "reviews", "words"}),
+    invariants=INVARIANTS,
+    append_only=frozenset({"contract_events", "evidence_uploads", "public_keys", "reviews", "words"}),
     retention={
         "user_profiles": Keep("A wallet's reputation stands on its whole history."),
         "public_keys": Keep("Old messages stay attributable."),
@@ -39,8 +41,10 @@ APP = App(
             " AND updated_at < now() - interval '1 year')",
         ),
         "reviews": Keep("Ratings are computed from them."),
-        "arbitrators": Keep("The mirror of the pool."),
+        "arbitrators": Keep("The mirror of the pools."),
+        "pool_members": Keep("The mirror of each pool."),
         "dispute_evidence": Keep("What a ruling went by."),
+        "evidence_uploads": Keep("What a ruling went by."),
         "blacklist": Keep("It is taken back by hand only."),
         "event_sync_cursor": Keep("One row for each contract."),
         "contract_events": Keep("Orders are folded from them."),

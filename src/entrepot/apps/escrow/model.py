@@ -103,6 +103,15 @@ class Tier(StrEnum):
     TRUSTED = "trusted"
 
 
+class Party(StrEnum):
+    """What a wallet can be to a trade; the seller is so to a listing as well."""
+
+    BUYER = "buyer"
+    SELLER = "seller"
+    ARBITRATOR = "arbitrator"
+    """The one that was drawn, once there is a dispute."""
+
+
 class EvidenceType(StrEnum):
     """What a piece of evidence shows."""
 

@@ -1,5 +1,7 @@
 """Every refusal of escrow."""
 
+from datetime import datetime
+
 from entrepot.kernel.refusal import Conflict, Forbidden, NotFound, Unauthenticated
 
 
@@ -31,6 +33,50 @@ class NoSuchProfile(NotFound):
 
 class NoSuchOrder(NotFound):
     """There is no such order, or this is not yours to do."""
+
+
+class NoSuchDispute(NotFound):
+    """There is no dispute about such an order, or it is not yours to see."""
+
+
+class NoSuchEvidence(NotFound):
+    """There is no such evidence for this order here."""
+
+
+class TooLate(Conflict):
+    """The contract has taken this until {deadline} only."""
+
+    deadline: datetime
+
+
+class ArbitratorAtWork(Conflict):
+    """{arbitrator_wallet} has been drawn and may rule until {deadline}."""
+
+    arbitrator_wallet: str
+    deadline: datetime
+
+
+class NoArbitratorYet(Conflict):
+    """There is no arbitrator whom evidence could be sealed to: draw one first."""
+
+
+class DrawTooEarly(Conflict):
+    """An arbitrator is drawn by block {draw_block}; the chain is at {block} here."""
+
+    draw_block: int
+    block: int
+
+
+class ArbitratorConflicted(Conflict):
+    """You are in conflict with a party of this order, so you may not rule on it; `reasons` tells how."""
+
+    reasons: list[str]
+
+
+class TooMuchEvidence(Conflict):
+    """A party hands in {most} pieces of evidence for an order at most."""
+
+    most: int
 
 
 class AlreadyReviewed(Conflict):

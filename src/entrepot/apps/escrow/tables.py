@@ -105,9 +105,18 @@ products = sa.Table(
     sa.Column("created_at", MOMENT, nullable=False, server_default=NOW),
     sa.Column("updated_at", MOMENT, nullable=False, server_default=NOW),
     sa.Column("deleted_at", MOMENT),
+    # Nobody can keep a wallet from ordering on the contract directly. What comes back is first for those orders.
+    sa.Column(
+        "oversold",
+        sa.INTEGER,
+        nullable=False,
+        server_default="0",
+        comment="Added: orders that want a unit while there is none",
+    ),
     sa.CheckConstraint("price_usdt >= 1.0", name="chk_price_min"),
     sa.CheckConstraint("stock >= 0", name="chk_stock_positive"),
     sa.CheckConstraint("total_sold >= 0", name="chk_total_sold_positive"),
+    sa.CheckConstraint("oversold >= 0 AND (oversold = 0 OR stock = 0)", name="chk_oversold"),
     # The reference's indexes, with keys appended that let a page be read in its order; two were added.
     sa.Index("idx_products_seller", "seller_wallet", sa.text("created_at DESC"), sa.text("id DESC")),
     sa.Index(
@@ -195,11 +204,17 @@ orders = sa.Table(
     sa.Column("updated_at", MOMENT, nullable=False, server_default=NOW),
     sa.Column("seller_deadline", MOMENT, nullable=False, comment="Added: the contract's, for the seller to confirm"),
     sa.Column("release_deadline", MOMENT, comment="Added: the contract's, after which anyone may release"),
+    sa.Column("default_deadline", MOMENT, comment="Added: the contract's, for a ruling of any arbitrator"),
+    sa.Column("draw_block", sa.BIGINT, comment="Added: the contract's, after which an arbitrator may be drawn"),
     sa.Column("delivery_hash", HASH, comment="Added: what the seller confirmed on the chain"),
     sa.Column("cancelled_by", WALLET, comment="Added: only the one who cancelled is charged for it"),
+    sa.Column(
+        "ruled_in_conflict",
+        sa.BOOLEAN,
+        comment="Added: whether the arbitrator who ruled was in conflict with a party then; null while none has ruled",
+    ),
     sa.Column("block_number", sa.BIGINT, nullable=False, comment="Added: of its last event, for confirmations"),
     sa.Column("is_direct", sa.BOOLEAN, nullable=False, server_default=sa.false(), comment="Added: made around the API"),
-    sa.Column("took_stock", sa.BOOLEAN, nullable=False, server_default=sa.false(), comment="Added: holds one unit"),
     sa.Column("orphaned_at", MOMENT, comment="Added: when a reorganisation took its creation away"),
     sa.CheckConstraint("amount >= 1.0", name="chk_amount_min"),
     sa.CheckConstraint("buyer_wallet != seller_wallet", name="chk_buyer_not_seller"),
@@ -256,7 +271,7 @@ arbitrators = sa.Table(
     "arbitrators",
     METADATA,
     profile_key("wallet", primary_key=True),
-    sa.Column("stake_amount", MONEY, nullable=False),
+    sa.Column("stake_amount", MONEY, nullable=False, comment="The last stake that sufficed; pool_members has today's"),
     sa.Column("stake_token", WALLET, nullable=False, comment="The token's contract"),
     sa.Column("reputation", sa.SMALLINT, nullable=False, server_default="50", comment="The contract's, 0 to 100"),
     sa.Column("total_resolved", sa.INTEGER, nullable=False, server_default="0"),
@@ -266,7 +281,33 @@ arbitrators = sa.Table(
     sa.Column("updated_at", MOMENT, nullable=False, server_default=NOW),
     sa.CheckConstraint("reputation BETWEEN 0 AND 100", name="chk_reputation_range"),
     sa.CheckConstraint("stake_amount >= 500.0", name="chk_stake_min"),
-    comment="The mirror of the arbitrators' pool.",
+    sa.Index(
+        "idx_arbitrators_newest",
+        sa.text("registered_at DESC"),
+        sa.text("wallet DESC"),
+        postgresql_where=sa.text("is_active"),
+    ),
+    comment="Who arbitrates, a wallet a row: of its pools the one where it counts most, with the counts of all.",
+)
+
+pool_members = sa.Table(
+    "pool_members",
+    METADATA,
+    sa.Column("chain", CHAIN, primary_key=True),
+    profile_key("wallet", primary_key=True),
+    sa.Column("stake_amount", MONEY, nullable=False, comment="As the pool has it: 0 once withdrawn, less after a miss"),
+    sa.Column("pledged", MONEY, nullable=False, comment="The last stake of at least 500"),
+    sa.Column("stake_token", WALLET, nullable=False, comment="The token's contract"),
+    sa.Column("reputation", sa.SMALLINT, nullable=False, comment="The pool's, 0 to 100"),
+    sa.Column("assigned", sa.INTEGER, nullable=False, comment="Open disputes that wait for its ruling"),
+    sa.Column("total_resolved", sa.INTEGER, nullable=False),
+    sa.Column("is_active", sa.BOOLEAN, nullable=False, comment="Can be drawn"),
+    sa.Column("registered_at", MOMENT, nullable=False, comment="When it joined last"),
+    sa.Column("updated_at", MOMENT, nullable=False),
+    sa.CheckConstraint("reputation BETWEEN 0 AND 100", name="chk_member_reputation_range"),
+    sa.CheckConstraint("pledged >= 500.0", name="chk_member_pledged_min"),
+    sa.Index("idx_pool_members_wallet", "wallet"),
+    comment="The mirror of each chain's pool (an addition: a wallet may be in several, and hold less than 500).",
 )
 
 dispute_evidence = sa.Table(
@@ -278,9 +319,26 @@ dispute_evidence = sa.Table(
     sa.Column("ipfs_hash", sa.VARCHAR(100), nullable=False, comment="CID of the encrypted payload"),
     sa.Column("evidence_type", EVIDENCE_TYPE, nullable=False, server_default="other"),
     sa.Column("created_at", MOMENT, nullable=False, server_default=NOW),
+    sa.Column("block_number", sa.BIGINT, nullable=False, comment="Added: of its event, to undo what the chain undoes"),
+    sa.UniqueConstraint("order_id", "submitter_wallet", "ipfs_hash", name="uq_evidence_once"),
     sa.Index("idx_evidence_order", "order_id"),
     sa.Index("idx_evidence_submitter", "submitter_wallet"),
-    comment="Where encrypted evidence is kept; only the parties and the arbitrator can read it.",
+    comment="Encrypted evidence on record at the contract; only the parties and the arbitrator can read it.",
+)
+
+evidence_uploads = sa.Table(
+    "evidence_uploads",
+    METADATA,
+    sa.Column("order_id", UUID, sa.ForeignKey("escrow.orders.id"), primary_key=True),
+    sa.Column("submitter_wallet", WALLET, sa.ForeignKey("escrow.user_profiles.wallet"), primary_key=True),
+    sa.Column("ipfs_hash", sa.VARCHAR(100), primary_key=True, comment="CID of the encrypted payload"),
+    sa.Column("evidence_type", EVIDENCE_TYPE, nullable=False),
+    profile_key("arbitrator_wallet", nullable=False, comment="Whom it is sealed to, beside the parties"),
+    sa.Column("size", sa.INTEGER, nullable=False, comment="Bytes of the payload"),
+    sa.Column("created_at", MOMENT, nullable=False, server_default=NOW),
+    sa.Index("idx_evidence_uploads_submitter", "submitter_wallet"),
+    sa.Index("idx_evidence_uploads_arbitrator", "arbitrator_wallet"),
+    comment="Evidence that was handed in here (an addition: on record is only what the contract's events say).",
 )
 
 blacklist = sa.Table(
@@ -318,7 +376,17 @@ contract_events = sa.Table(
     sa.Column("tx_hash", HASH, nullable=False),
     sa.Column("name", sa.VARCHAR(50), nullable=False),
     sa.Column("onchain_order_id", sa.BIGINT, comment="Null for events that concern no order"),
+    sa.Column("arbitrator_wallet", WALLET, comment="Whom in the pool the event concerns; null for those of the escrow"),
     sa.Column("fields", JSONB, nullable=False),
     sa.Index("idx_contract_events_order", "chain", "contract", "onchain_order_id", "block_number", "log_index"),
-    comment="Every event of the contracts as it was read (an addition: orders are folded from these).",
+    sa.Index(
+        "idx_contract_events_arbitrator",
+        "chain",
+        "contract",
+        "arbitrator_wallet",
+        "block_number",
+        "log_index",
+        postgresql_where=sa.text("arbitrator_wallet IS NOT NULL"),
+    ),
+    comment="Every event of the contracts as it was read (an addition: the mirror is folded from these).",
 )

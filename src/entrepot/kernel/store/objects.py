@@ -1,14 +1,13 @@
-"""The object store: bytes that are found again by the hash of their content, in a folder or a bucket."""
+"""What an object store promises, whatever holds it: bytes that are found again by their IPFS address."""
 
-import hashlib
-from pathlib import Path
-from urllib.parse import urlsplit
+import logging
+from abc import ABC, abstractmethod
+from typing import Self
 
-import obstore
-from obstore.exceptions import AlreadyExistsError
-from obstore.store import LocalStore, ObjectStore, from_url
+from entrepot.kernel.refusal import Unavailable
+from entrepot.kernel.store.cid import Cid, cid_of
 
-from entrepot.kernel.settings import BadSettings, Settings
+LOG = logging.getLogger("entrepot.store")
 
 
 class ObjectMissing(LookupError):
@@ -16,60 +15,45 @@ class ObjectMissing(LookupError):
 
 
 class ObjectAltered(Exception):
-    """What lies at an address has another hash: the store is damaged, or somebody changed it."""
+    """What lies at an address has another one: the store is damaged, or somebody changed it."""
 
 
-class Objects:
-    """Objects by content. The address is the SHA-256 in hexadecimal, so the same bytes are kept once.
+class Objects(ABC):
+    """Objects by content. The address is the CID, so the same bytes are kept once and anyone can check them.
 
     An object is written whole or not at all, and never again: who reads an address gets what was put there, or
-    `ObjectMissing` or `ObjectAltered`.
+    `ObjectMissing` or `ObjectAltered`. All calls refuse with `Unavailable` where the store does not answer.
     """
 
-    def __init__(self, store: ObjectStore) -> None:
-        self.store = store
+    async def __aenter__(self) -> Self:
+        """Connects, where there is anything to connect to."""
+        return self
 
-    async def put(self, content: bytes) -> str:
+    async def __aexit__(self, *failure: object) -> None:
+        """Lets go of it."""
+        return
+
+    def address(self, content: bytes) -> Cid:
+        """What the address of these bytes is, be they kept or not."""
+        return cid_of(content)
+
+    @abstractmethod
+    async def put(self, content: bytes) -> Cid:
         """The address of these bytes, which are there afterwards."""
-        address = hashlib.sha256(content).hexdigest()
-        try:
-            await obstore.put_async(self.store, place(address), content, mode="create")
-        except AlreadyExistsError:
-            await self.get(address)
-        return address
 
-    async def get(self, address: str) -> bytes:
+    async def get(self, address: Cid) -> bytes:
         """The bytes of an address, checked. Raises `ObjectMissing` and `ObjectAltered`."""
-        try:
-            found = await obstore.get_async(self.store, place(address))
-            content = bytes(await found.bytes_async())
-        except FileNotFoundError:
-            raise ObjectMissing(address) from None
-        if hashlib.sha256(content).hexdigest() != address:
+        content = await self.read(address)
+        if cid_of(content) != address:
+            LOG.error("the object store holds something else at %s", address)
             raise ObjectAltered(address)
         return content
 
-    async def has(self, address: str) -> bool:
-        """Whether an object of that address is there; its content is not looked at."""
-        try:
-            await obstore.head_async(self.store, place(address))
-        except FileNotFoundError:
-            return False
-        return True
+    @abstractmethod
+    async def read(self, address: Cid) -> bytes:
+        """What the store has at an address, not checked. Raises `ObjectMissing`."""
 
 
-def place(address: str) -> str:
-    """Where an object lies: 256 folders, so that none grows too large to list."""
-    return f"{address[:2]}/{address}"
-
-
-def open_objects(settings: Settings) -> Objects:
-    """The store that the settings name, or a folder under `home`; raises `BadSettings`."""
-    url = settings.objects_url or (settings.home / "objects").absolute().as_uri()
-    try:
-        if url.startswith("file:"):
-            folder = Path(urlsplit(url).path)
-            return Objects(LocalStore(prefix=folder, mkdir=True))
-        return Objects(from_url(url))
-    except Exception as error:
-        raise BadSettings(f"ENTREPOT_OBJECTS_URL: {error}") from error
+def unavailable() -> Unavailable:
+    """The refusal for a store that does not answer, or not as it should."""
+    return Unavailable(part="object store")

@@ -21,6 +21,7 @@ class Reason(Text):
 
     __slots__ = ()
     most = 200
+    example = "sold the same account twice"
 
 
 class BlacklistCursor(Value, str):

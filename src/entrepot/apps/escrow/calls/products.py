@@ -27,6 +27,7 @@ class Title(Text):
 
     __slots__ = ()
     most = 100
+    example = "Water level of the Danube, hourly"
 
 
 class Description(Text):
@@ -35,6 +36,7 @@ class Description(Text):
     __slots__ = ()
     most = 500
     lines = True
+    example = "Three gauges, 1998 to 2025."
 
 
 class ListingPrice(Price):

@@ -18,6 +18,7 @@ class DisplayName(Text):
 
     __slots__ = ()
     most = 50
+    example = "Danube Data"
 
 
 class GetProfile(Ask, frozen=True):

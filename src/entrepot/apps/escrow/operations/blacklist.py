@@ -15,7 +15,7 @@ from entrepot.apps.escrow.model import BlacklistSource
 from entrepot.apps.escrow.refusals import AlreadyBlacklisted, NotBlacklisted
 from entrepot.apps.escrow.store import blacklist as store
 from entrepot.kernel.db.doors import Read, Write
-from entrepot.kernel.identity.store import end_sessions
+from entrepot.kernel.identity.operations import end_sessions
 from entrepot.kernel.wallet import Wallet
 
 AT_ONCE = 1_000

@@ -3,6 +3,7 @@
 from typing import Annotated
 
 from entrepot.apps.escrow.calls.messages import ListMessages, Message, MessagePage, SendMessage
+from entrepot.apps.escrow.operations import live
 from entrepot.apps.escrow.refusals import NoSuchOrder
 from entrepot.apps.escrow.store import messages as store
 from entrepot.kernel.db.doors import Json, Read, Write
@@ -22,4 +23,5 @@ async def send_message(db: Write, ask: SendMessage) -> Message:
     sent = await store.add(db, new_id(), ask)
     if sent is None:
         raise NoSuchOrder
+    await live.tell_message(db, ask.id, sent)
     return sent

@@ -8,6 +8,7 @@ from entrepot.apps.escrow import transactions
 from entrepot.apps.escrow.calls.orders import PreparedOrder, PrepareOrder
 from entrepot.apps.escrow.model import ProductStatus
 from entrepot.apps.escrow.operations.members import trader
+from entrepot.apps.escrow.payouts import share
 from entrepot.apps.escrow.refusals import NewSellerAmount, NewSellerOrders, NoSuchProduct, OutOfStock, OwnProduct
 from entrepot.apps.escrow.store import blacklist, products, profiles, reservations
 from entrepot.apps.escrow.store.products import Offer
@@ -16,7 +17,7 @@ from entrepot.kernel.chain import registry
 from entrepot.kernel.chain.chains import Chains
 from entrepot.kernel.db.database import Database
 from entrepot.kernel.db.doors import Write
-from entrepot.kernel.money import PLACES, Amount, to_units
+from entrepot.kernel.money import Amount, to_units
 from entrepot.kernel.refusal import Malformed, WrongState
 from entrepot.kernel.values import new_id
 from entrepot.kernel.wallet import Wallet
@@ -25,7 +26,6 @@ RESERVED_FOR = timedelta(minutes=15)
 NEW_FOR = timedelta(days=7)
 NEW_SELLER_ORDERS = 3
 NEW_SELLER_AMOUNT = Decimal(50)
-BPS = 10_000
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ async def prepare_order(db: Write, ask: PrepareOrder, terms: OrderTerms) -> Prep
         raise WrongState(state=offer.status, event="order", expected=ProductStatus.ACTIVE)
     await _take_unit(db, ask, offer)
     await _check_new_seller(db, offer)
-    fee = platform_fee(offer.price_usdt, terms.fee_bps)
+    fee = share(offer.price_usdt, terms.fee_bps)
     order = new_id()
     ends = await reservations.add(db, order, ask, offer.price_usdt, fee, RESERVED_FOR)
     total = Amount(offer.price_usdt + fee)
@@ -85,12 +85,6 @@ async def prepare_order(db: Write, ask: PrepareOrder, terms: OrderTerms) -> Prep
             terms.chain_id, terms.escrow, offer.seller_wallet, terms.token, amount_units, offer.product_hash, order
         ),
     )
-
-
-def platform_fee(amount: Decimal, bps: int) -> Amount:
-    """The contract's own sum: a share of the amount, rounded down to a millionth."""
-    micros = to_units(amount, PLACES)
-    return Amount(Decimal(micros * bps // BPS).scaleb(-PLACES))
 
 
 async def _take_unit(db: Write, ask: PrepareOrder, offer: Offer) -> None:

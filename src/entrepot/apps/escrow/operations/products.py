@@ -78,7 +78,12 @@ async def delete_product(db: Write, ask: DeleteProduct) -> None:
 def reworded(product: Product, ask: EditProduct) -> Wording:
     """What the listing says after the change."""
     words = Wording(
-        product.title_preview, product.description_preview, product.category, product.price_usdt, product.stock
+        product.title_preview,
+        product.description_preview,
+        product.category,
+        product.price_usdt,
+        product.stock,
+        restocked=ask.stock is not UNSET,
     )
     asked = {
         "title": ask.title_preview,

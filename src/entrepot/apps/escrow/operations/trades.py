@@ -3,7 +3,6 @@
 import hashlib
 from typing import Annotated
 
-from entrepot.apps.escrow import transactions
 from entrepot.apps.escrow.calls.orders import (
     Deliver,
     Delivery,
@@ -12,17 +11,15 @@ from entrepot.apps.escrow.calls.orders import (
     Order,
     OrderPage,
     PreparedAct,
-    UnsignedTransaction,
 )
 from entrepot.apps.escrow.model import ORDER, OrderEvent
+from entrepot.apps.escrow.operations import live
 from entrepot.apps.escrow.operations.members import trader
+from entrepot.apps.escrow.operations.preparing import prepare
 from entrepot.apps.escrow.refusals import BuyerHasNoKey, KeyRotated, NoSuchOrder
 from entrepot.apps.escrow.store import orders as store
-from entrepot.apps.escrow.store.orders import Deal
-from entrepot.kernel.chain import registry
 from entrepot.kernel.chain.chains import Chains
 from entrepot.kernel.db.doors import Json, Read, Write
-from entrepot.kernel.refusal import Unavailable
 from entrepot.kernel.values import Hash32
 
 
@@ -55,8 +52,10 @@ async def deliver(db: Write, ask: Deliver, chains: Chains) -> Delivery:
         raise KeyRotated(deal.buyer_public_key)
     await store.keep_delivery(db, deal.id, ask.product_key_encrypted)
     digest = hashlib.sha256(ask.product_key_encrypted.raw).digest()
-    transaction = await _act(db, chains, deal, "sellerConfirmDelivery", digest)
-    return Delivery(Hash32("0x" + digest.hex()), transaction)
+    transaction = await prepare(db, chains, deal, "sellerConfirmDelivery", digest)
+    delivery = Delivery(Hash32("0x" + digest.hex()), transaction)
+    await live.tell_delivery(db, deal.id, delivery.delivery_hash)
+    return delivery
 
 
 async def confirm_receipt(db: Read, ask: GetOrder, chains: Chains) -> PreparedAct:
@@ -65,7 +64,7 @@ async def confirm_receipt(db: Read, ask: GetOrder, chains: Chains) -> PreparedAc
     if deal is None or deal.buyer_wallet != ask.by:
         raise NoSuchOrder
     ORDER.after(deal.status, OrderEvent.COMPLETE)
-    return PreparedAct(await _act(db, chains, deal, "buyerConfirmReceived"))
+    return PreparedAct(await prepare(db, chains, deal, "buyerConfirmReceived"))
 
 
 async def cancel_order(db: Read, ask: GetOrder, chains: Chains) -> PreparedAct:
@@ -74,13 +73,4 @@ async def cancel_order(db: Read, ask: GetOrder, chains: Chains) -> PreparedAct:
     if deal is None:
         raise NoSuchOrder
     ORDER.after(deal.status, OrderEvent.CANCEL)
-    return PreparedAct(await _act(db, chains, deal, "cancelOrder"))
-
-
-async def _act(db: Read, chains: Chains, deal: Deal, function: str, *more: object) -> UnsignedTransaction:
-    """The call of the contract that holds this order."""
-    chain = chains.all.get(deal.chain)
-    escrow = await registry.find(db, deal.chain, "P2PEscrow")
-    if chain is None or escrow is None:
-        raise Unavailable(part=f"chain {deal.chain}")
-    return transactions.act(chain.id, escrow.address, function, deal.onchain_order_id, *more)
+    return PreparedAct(await prepare(db, chains, deal, "cancelOrder"))

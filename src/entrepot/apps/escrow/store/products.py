@@ -39,7 +39,8 @@ LOCK_OWN = Query(f"""
 """)
 EDIT = Query(f"""
     UPDATE escrow.products SET title_preview = :title, description_preview = :description, category = :category,
-        price_usdt = :price, stock = :stock, status = :now, updated_at = now()
+        price_usdt = :price, stock = :stock, oversold = CASE WHEN :restocked THEN 0 ELSE oversold END, status = :now,
+        updated_at = now()
     WHERE id = :id AND status = :was
     RETURNING {COLUMNS}
 """)
@@ -74,6 +75,8 @@ class Wording(msgspec.Struct, frozen=True):
     category: Category
     price: Amount
     stock: int
+    restocked: bool
+    """The seller says how many are left, after all orders that there are."""
 
 
 async def detail(db: Read, product: UUID) -> Json | None:

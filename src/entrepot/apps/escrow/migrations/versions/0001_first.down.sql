@@ -8,6 +8,8 @@ DROP TABLE escrow.reviews;
 
 DROP TABLE escrow.messages;
 
+DROP TABLE escrow.evidence_uploads;
+
 DROP TABLE escrow.dispute_evidence;
 
 DROP TABLE escrow.reservations;
@@ -23,6 +25,8 @@ DROP TABLE escrow.words;
 DROP FUNCTION escrow.note_words;
 
 DROP FUNCTION escrow.words_of;
+
+DROP TABLE escrow.pool_members;
 
 DROP TABLE escrow.arbitrators;
 

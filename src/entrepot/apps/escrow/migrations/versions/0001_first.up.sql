@@ -39,15 +39,20 @@ CREATE TABLE escrow.contract_events (
     tx_hash VARCHAR(66) NOT NULL,
     name VARCHAR(50) NOT NULL,
     onchain_order_id BIGINT,
+    arbitrator_wallet VARCHAR(42),
     fields JSONB NOT NULL,
     PRIMARY KEY (chain, contract, block_number, log_index)
 );
 
+CREATE INDEX idx_contract_events_arbitrator ON escrow.contract_events (chain, contract, arbitrator_wallet, block_number, log_index) WHERE arbitrator_wallet IS NOT NULL;
+
 CREATE INDEX idx_contract_events_order ON escrow.contract_events (chain, contract, onchain_order_id, block_number, log_index);
 
-COMMENT ON TABLE escrow.contract_events IS 'Every event of the contracts as it was read (an addition: orders are folded from these).';
+COMMENT ON TABLE escrow.contract_events IS 'Every event of the contracts as it was read (an addition: the mirror is folded from these).';
 
 COMMENT ON COLUMN escrow.contract_events.onchain_order_id IS 'Null for events that concern no order';
+
+COMMENT ON COLUMN escrow.contract_events.arbitrator_wallet IS 'Whom in the pool the event concerns; null for those of the escrow';
 
 CREATE TABLE escrow.event_sync_cursor (
     chain escrow.chain_type NOT NULL,
@@ -113,11 +118,52 @@ CREATE TABLE escrow.arbitrators (
     FOREIGN KEY(wallet) REFERENCES escrow.user_profiles (wallet)
 );
 
-COMMENT ON TABLE escrow.arbitrators IS 'The mirror of the arbitrators'' pool.';
+CREATE INDEX idx_arbitrators_newest ON escrow.arbitrators (registered_at DESC, wallet DESC) WHERE is_active;
+
+COMMENT ON TABLE escrow.arbitrators IS 'Who arbitrates, a wallet a row: of its pools the one where it counts most, with the counts of all.';
+
+COMMENT ON COLUMN escrow.arbitrators.stake_amount IS 'The last stake that sufficed; pool_members has today''s';
 
 COMMENT ON COLUMN escrow.arbitrators.stake_token IS 'The token''s contract';
 
 COMMENT ON COLUMN escrow.arbitrators.reputation IS 'The contract''s, 0 to 100';
+
+-- The reference's check on arbitrators stays: what a pool may say below 500 stands here.
+CREATE TABLE escrow.pool_members (
+    chain escrow.chain_type NOT NULL,
+    wallet VARCHAR(42) NOT NULL,
+    stake_amount NUMERIC(18, 6) NOT NULL,
+    pledged NUMERIC(18, 6) NOT NULL,
+    stake_token VARCHAR(42) NOT NULL,
+    reputation SMALLINT NOT NULL,
+    assigned INTEGER NOT NULL,
+    total_resolved INTEGER NOT NULL,
+    is_active BOOLEAN NOT NULL,
+    registered_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    updated_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    PRIMARY KEY (chain, wallet),
+    CONSTRAINT chk_member_reputation_range CHECK (reputation BETWEEN 0 AND 100),
+    CONSTRAINT chk_member_pledged_min CHECK (pledged >= 500.0),
+    FOREIGN KEY(wallet) REFERENCES escrow.user_profiles (wallet)
+);
+
+CREATE INDEX idx_pool_members_wallet ON escrow.pool_members (wallet);
+
+COMMENT ON TABLE escrow.pool_members IS 'The mirror of each chain''s pool (an addition: a wallet may be in several, and hold less than 500).';
+
+COMMENT ON COLUMN escrow.pool_members.stake_amount IS 'As the pool has it: 0 once withdrawn, less after a miss';
+
+COMMENT ON COLUMN escrow.pool_members.pledged IS 'The last stake of at least 500';
+
+COMMENT ON COLUMN escrow.pool_members.stake_token IS 'The token''s contract';
+
+COMMENT ON COLUMN escrow.pool_members.reputation IS 'The pool''s, 0 to 100';
+
+COMMENT ON COLUMN escrow.pool_members.assigned IS 'Open disputes that wait for its ruling';
+
+COMMENT ON COLUMN escrow.pool_members.is_active IS 'Can be drawn';
+
+COMMENT ON COLUMN escrow.pool_members.registered_at IS 'When it joined last';
 
 CREATE TABLE escrow.products (
     id UUID DEFAULT gen_random_uuid() NOT NULL,
@@ -133,10 +179,12 @@ CREATE TABLE escrow.products (
     created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
     updated_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
     deleted_at TIMESTAMP WITH TIME ZONE,
+    oversold INTEGER DEFAULT '0' NOT NULL,
     PRIMARY KEY (id),
     CONSTRAINT chk_price_min CHECK (price_usdt >= 1.0),
     CONSTRAINT chk_stock_positive CHECK (stock >= 0),
     CONSTRAINT chk_total_sold_positive CHECK (total_sold >= 0),
+    CONSTRAINT chk_oversold CHECK (oversold >= 0 AND (oversold = 0 OR stock = 0)),
     FOREIGN KEY(seller_wallet) REFERENCES escrow.user_profiles (wallet)
 );
 
@@ -161,6 +209,8 @@ RETURN array_remove(regexp_split_to_array(lower(text), '[^[:alnum:]]+'), '');
 
 COMMENT ON FUNCTION escrow.words_of IS 'The runs of letters and digits of a text, in lower case';
 
+REVOKE ALL ON FUNCTION escrow.words_of FROM PUBLIC;
+
 CREATE INDEX idx_products_words ON escrow.products USING gin (
     escrow.words_of(title_preview || ' ' || description_preview)
 ) WITH (fastupdate = off) WHERE status = 'active';
@@ -183,6 +233,8 @@ BEGIN
     RETURN NULL;
 END $$;
 
+REVOKE ALL ON FUNCTION escrow.note_words FROM PUBLIC;
+
 CREATE TRIGGER note_words AFTER INSERT OR UPDATE OF title_preview, description_preview ON escrow.products
 FOR EACH ROW EXECUTE FUNCTION escrow.note_words();
 
@@ -196,6 +248,8 @@ ALTER TABLE escrow.products ALTER price_usdt SET STATISTICS 1000;
 COMMENT ON TABLE escrow.products IS 'Listings: a public preview only. The good itself never comes here.';
 
 COMMENT ON COLUMN escrow.products.product_hash IS 'SHA-256 of the good itself; the contract holds it too';
+
+COMMENT ON COLUMN escrow.products.oversold IS 'Added: orders that want a unit while there is none';
 
 CREATE TABLE escrow.public_keys (
     wallet VARCHAR(42) NOT NULL,
@@ -230,11 +284,13 @@ CREATE TABLE escrow.orders (
     updated_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
     seller_deadline TIMESTAMP WITH TIME ZONE NOT NULL,
     release_deadline TIMESTAMP WITH TIME ZONE,
+    default_deadline TIMESTAMP WITH TIME ZONE,
+    draw_block BIGINT,
     delivery_hash VARCHAR(66),
     cancelled_by VARCHAR(42),
+    ruled_in_conflict BOOLEAN,
     block_number BIGINT NOT NULL,
     is_direct BOOLEAN DEFAULT false NOT NULL,
-    took_stock BOOLEAN DEFAULT false NOT NULL,
     orphaned_at TIMESTAMP WITH TIME ZONE,
     PRIMARY KEY (id),
     CONSTRAINT chk_amount_min CHECK (amount >= 1.0),
@@ -275,15 +331,19 @@ COMMENT ON COLUMN escrow.orders.seller_deadline IS 'Added: the contract''s, for 
 
 COMMENT ON COLUMN escrow.orders.release_deadline IS 'Added: the contract''s, after which anyone may release';
 
+COMMENT ON COLUMN escrow.orders.default_deadline IS 'Added: the contract''s, for a ruling of any arbitrator';
+
+COMMENT ON COLUMN escrow.orders.draw_block IS 'Added: the contract''s, after which an arbitrator may be drawn';
+
 COMMENT ON COLUMN escrow.orders.delivery_hash IS 'Added: what the seller confirmed on the chain';
 
 COMMENT ON COLUMN escrow.orders.cancelled_by IS 'Added: only the one who cancelled is charged for it';
 
+COMMENT ON COLUMN escrow.orders.ruled_in_conflict IS 'Added: whether the arbitrator who ruled was in conflict with a party then; null while none has ruled';
+
 COMMENT ON COLUMN escrow.orders.block_number IS 'Added: of its last event, for confirmations';
 
 COMMENT ON COLUMN escrow.orders.is_direct IS 'Added: made around the API';
-
-COMMENT ON COLUMN escrow.orders.took_stock IS 'Added: holds one unit';
 
 COMMENT ON COLUMN escrow.orders.orphaned_at IS 'Added: when a reorganisation took its creation away';
 
@@ -324,7 +384,9 @@ CREATE TABLE escrow.dispute_evidence (
     ipfs_hash VARCHAR(100) NOT NULL,
     evidence_type escrow.evidence_type DEFAULT 'other' NOT NULL,
     created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
+    block_number BIGINT NOT NULL,
     PRIMARY KEY (id),
+    CONSTRAINT uq_evidence_once UNIQUE (order_id, submitter_wallet, ipfs_hash),
     FOREIGN KEY(order_id) REFERENCES escrow.orders (id),
     FOREIGN KEY(submitter_wallet) REFERENCES escrow.user_profiles (wallet)
 );
@@ -333,9 +395,37 @@ CREATE INDEX idx_evidence_order ON escrow.dispute_evidence (order_id);
 
 CREATE INDEX idx_evidence_submitter ON escrow.dispute_evidence (submitter_wallet);
 
-COMMENT ON TABLE escrow.dispute_evidence IS 'Where encrypted evidence is kept; only the parties and the arbitrator can read it.';
+COMMENT ON TABLE escrow.dispute_evidence IS 'Encrypted evidence on record at the contract; only the parties and the arbitrator can read it.';
 
 COMMENT ON COLUMN escrow.dispute_evidence.ipfs_hash IS 'CID of the encrypted payload';
+
+COMMENT ON COLUMN escrow.dispute_evidence.block_number IS 'Added: of its event, to undo what the chain undoes';
+
+CREATE TABLE escrow.evidence_uploads (
+    order_id UUID NOT NULL,
+    submitter_wallet VARCHAR(42) NOT NULL,
+    ipfs_hash VARCHAR(100) NOT NULL,
+    evidence_type escrow.evidence_type NOT NULL,
+    arbitrator_wallet VARCHAR(42) NOT NULL,
+    size INTEGER NOT NULL,
+    created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
+    PRIMARY KEY (order_id, submitter_wallet, ipfs_hash),
+    FOREIGN KEY(order_id) REFERENCES escrow.orders (id),
+    FOREIGN KEY(submitter_wallet) REFERENCES escrow.user_profiles (wallet),
+    FOREIGN KEY(arbitrator_wallet) REFERENCES escrow.user_profiles (wallet)
+);
+
+CREATE INDEX idx_evidence_uploads_arbitrator ON escrow.evidence_uploads (arbitrator_wallet);
+
+CREATE INDEX idx_evidence_uploads_submitter ON escrow.evidence_uploads (submitter_wallet);
+
+COMMENT ON TABLE escrow.evidence_uploads IS 'Evidence that was handed in here (an addition: on record is only what the contract''s events say).';
+
+COMMENT ON COLUMN escrow.evidence_uploads.ipfs_hash IS 'CID of the encrypted payload';
+
+COMMENT ON COLUMN escrow.evidence_uploads.arbitrator_wallet IS 'Whom it is sealed to, beside the parties';
+
+COMMENT ON COLUMN escrow.evidence_uploads.size IS 'Bytes of the payload';
 
 CREATE TABLE escrow.messages (
     id UUID DEFAULT gen_random_uuid() NOT NULL,
@@ -390,15 +480,15 @@ COMMENT ON SEQUENCE escrow.orphan_numbers IS 'Numbers for orders that the chain 
 
 -- The one way in which an event may go: the server's role has no DELETE on the table.
 CREATE FUNCTION escrow.remove_events_above(of_chain escrow.chain_type, of_contract VARCHAR, above BIGINT)
-RETURNS SETOF BIGINT LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog AS $$
+RETURNS TABLE (order_id BIGINT, arbitrator VARCHAR) LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog AS $$
     WITH gone AS (
         DELETE FROM escrow.contract_events
         WHERE chain = of_chain AND contract = of_contract AND block_number > above
-        RETURNING onchain_order_id
+        RETURNING onchain_order_id, arbitrator_wallet
     )
-    SELECT DISTINCT onchain_order_id FROM gone WHERE onchain_order_id IS NOT NULL
+    SELECT DISTINCT onchain_order_id, arbitrator_wallet FROM gone
 $$;
 
 REVOKE ALL ON FUNCTION escrow.remove_events_above FROM PUBLIC;
 
-COMMENT ON FUNCTION escrow.remove_events_above IS 'Undoes what a reorganisation undid; tells the orders it touched';
+COMMENT ON FUNCTION escrow.remove_events_above IS 'Undoes what a reorganisation undid; tells the orders and the arbitrators it touched';
