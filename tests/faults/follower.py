@@ -1,9 +1,9 @@
-"""A process that mirrors P2PEscrow until it is killed; run by the fault tests, as the worker's service runs."""
+"""A process that mirrors both contracts until it is killed; run by the fault tests, as the worker's services run."""
 
 import asyncio
 import sys
 
-from entrepot.apps.escrow.tasks import follow
+from entrepot.apps.escrow.tasks import follow, follow_pool
 from entrepot.kernel import settings as configuration
 from entrepot.main import House
 
@@ -12,7 +12,7 @@ async def main() -> None:
     """Follows the chain that is named on the command line."""
     async with House(configuration.load()) as house:
         print("following", flush=True)
-        await follow(house.database, house.chains, sys.argv[1])
+        await asyncio.gather(*(run(house.database, house.chains, sys.argv[1]) for run in (follow, follow_pool)))
 
 
 if __name__ == "__main__":

@@ -15,13 +15,18 @@ import pytest
 
 from entrepot.apps.escrow.operations.reputation import rebuild_all
 from entrepot.kernel.db.database import Database
+from entrepot.kernel.wallet import ZERO
 from tests import bazaar
-from tests.apps.escrow.agreement import disagreements
+from tests.apps.escrow.agreement import disagreements, pool_disagreements
 from tests.bazaar import Bazaar
 from tests.conftest import TestDatabase, settings_for
 
-ACTS = ("sellerConfirmDelivery", "buyerConfirmReceived", "cancelOrder", "openDispute", "autoReleaseToSeller")
-ACTOR = {"sellerConfirmDelivery": "seller", "buyerConfirmReceived": "buyer"}
+ACTS = (
+    *("sellerConfirmDelivery", "buyerConfirmReceived", "cancelOrder", "openDispute", "autoReleaseToSeller"),
+    *("drawArbitrator", "drawArbitrator", "resolveDispute", "autoResolveDispute"),
+)
+ACTOR = {"sellerConfirmDelivery": "seller", "buyerConfirmReceived": "buyer", "resolveDispute": "arbitrator"}
+MORE = {"sellerConfirmDelivery": (bytes(range(32)),), "resolveDispute": (True,)}
 HASH = bytes(range(32))
 
 
@@ -74,7 +79,7 @@ class Follower:
         process = await self.start()
         try:
             for _ in range(300):
-                wrong = await disagreements(connection, market)
+                wrong = [*await disagreements(connection, market), *await pool_disagreements(connection, market)]
                 if not wrong:
                     return []
                 await asyncio.sleep(0.2)
@@ -100,8 +105,10 @@ async def trade(market: Bazaar, follower: Follower, dice: random.Random) -> int:
         made += 1
         for _ in range(dice.randint(0, 3)):
             await act(market, dice)
+        if dice.random() < 0.5:
+            await change_pool(market, dice)
         if dice.random() < 0.1:
-            await market.node.increase_time(dice.choice([3_600, 90_000, 300_000]))
+            await market.node.increase_time(dice.choice([3_600, 90_000, 300_000, 605_000]))
         if reorganised * SIZE.kills < follower.kills * SIZE.reorganisations:
             await market.reorg(dice.randint(1, 12))
             reorganised += 1
@@ -117,8 +124,14 @@ async def act(market: Bazaar, dice: random.Random) -> None:
     order = await market.call("getOrder", number)
     function = dice.choice(ACTS)
     by = getattr(order, ACTOR.get(function, dice.choice(["seller", "buyer"])))
-    arguments = (number, HASH) if function == "sellerConfirmDelivery" else (number,)
-    await market.act(by, function, *arguments)
+    await market.act(by if by != ZERO else order.buyer, function, number, *MORE.get(function, ()))
+
+
+async def change_pool(market: Bazaar, dice: random.Random) -> None:
+    """Somebody joins the pool, stakes more or leaves; the contract refuses what is not legal."""
+    one = dice.choice(market.parties)
+    how = dice.choice(["register", "register", "increaseStake", "withdraw"])
+    await (market.leave_pool(one) if how == "withdraw" else market.stake(one, dice.randint(400, 900), how))
 
 
 @pytest.mark.timeout(900)

@@ -1,0 +1,92 @@
+"""Retention killed at any instant: every row is in the database or in a proven archive, exactly once, and comes back.
+
+`make faults` runs it in full (FAULTS=full): 2 M messages, 3 years of metrics, 100 kills.
+"""
+
+import asyncio
+import os
+import random
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+
+import asyncpg
+import pytest
+
+from entrepot.kernel.app import Apps
+from entrepot.kernel.settings import Settings
+from entrepot.kernel.upkeep.archive import restoring
+from entrepot.main import House
+from tests.conftest import TestDatabase, settings_for
+from tests.faults import caretaker
+from tests.faults.household import forked
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much there is, how many rows an archive takes, how often and after how many seconds at most it is killed."""
+
+    messages: int
+    metrics: int
+    rows: int
+    kills: int
+    longest: float
+
+
+SIZE = (
+    Size(2_000_000, 1_000_000, 100_000, 100, 5.0)
+    if os.environ.get("FAULTS") == "full"
+    else Size(24_000, 9_000, 3_000, 10, 0.9)
+)
+
+
+async def live_and_die(settings: Settings, dice: random.Random, log: Path, kills: int) -> int:
+    """Runs, killed at random instants from before the first statement on; answers how many were killed at work."""
+    killed = 0
+    for _ in range(kills):
+        process = forked(caretaker.retain, log, settings, SIZE.rows)
+        await asyncio.to_thread(process.join, dice.random() ** 2 * SIZE.longest + 0.15)
+        killed += process.is_alive()
+        process.kill()
+        process.join()
+    return killed
+
+
+async def restore_all(settings: Settings, owner: asyncpg.Connection) -> None:
+    async with House(settings) as house:
+        for row in await owner.fetch("SELECT id FROM core.archives WHERE state = 'removed'"):
+            async with house.database.write() as db:
+                await restoring.restore(db, house.archives, Apps(house.apps), row["id"])
+
+
+def objects(folder: Path) -> set[str]:
+    return {path.stem for path in folder.rglob("*.parquet")}
+
+
+@pytest.mark.timeout(1800)
+async def test_wherever_it_is_killed_no_row_is_lost_and_none_is_there_twice(
+    database: TestDatabase, owner: asyncpg.Connection, tmp_path: Path
+) -> None:
+    seed = int(os.environ.get("SEED", random.SystemRandom().randrange(10**6)))
+    print(f"SEED={seed}")
+    dice = random.Random(seed)
+    settings = settings_for(database, archives_url=tmp_path.as_uri(), retention_needs_backup=False)
+    await caretaker.fill(owner, SIZE.messages, SIZE.metrics)
+    before, killed, began = await caretaker.images(owner), 0, monotonic()
+    for _ in range(SIZE.kills):
+        killed += await live_and_die(settings, dice, tmp_path / "log", 1)
+        assert await caretaker.found(owner) == (SIZE.messages, SIZE.metrics)
+    done = await caretaker.run(settings, SIZE.rows)
+    assert (done.failures, done.waiting) == ([], 0)
+    states = {row[0]: row[1] for row in await owner.fetch("SELECT state, count(*) FROM core.archives GROUP BY 1")}
+    left = await caretaker.images(owner)
+    print(
+        f"{killed} killed at work in {monotonic() - began:.0f} s; archives {states}; left {[each[0] for each in left]}"
+    )
+    assert states.keys() <= {"removed", "void"}
+    assert left[0][0] < before[0][0] * 0.7, "messages older than a year are gone"
+    assert left[1][0] < before[1][0] * 0.2, "metrics older than 90 days, by whole months, are gone"
+    await restore_all(settings, owner)
+    assert await caretaker.images(owner) == before, "the archives bring back what left, and each row once"
+    counted = {str(row[0]) for row in await owner.fetch("SELECT id FROM core.archives WHERE state <> 'void'")}
+    assert objects(tmp_path) == counted, "nothing lies in the store that nobody knows of"
