@@ -38,6 +38,14 @@ async def test_every_app_goes_up_down_to_nothing_and_up_again(empty: TestDatabas
     await owner.close()
 
 
+async def test_migrating_what_is_migrated_changes_nothing(database: TestDatabase) -> None:
+    owner = await asyncpg.connect(database.owner_url)
+    first = {app.name: await catalogue(owner, app) for app in APPS}
+    await migrate.up(database.owner_url, APPS, ROLE)
+    assert {app.name: await catalogue(owner, app) for app in APPS} == first
+    await owner.close()
+
+
 async def test_alembic_sees_no_difference(app: App, database: TestDatabase) -> None:
     assert await migrate.differences(database.owner_url, app) == []
 

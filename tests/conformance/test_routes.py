@@ -11,12 +11,23 @@ from entrepot.kernel.app import App
 from entrepot.kernel.db.database import Database
 from entrepot.kernel.db.doors import Read, Write
 from entrepot.kernel.http.endpoint import Endpoint
+from entrepot.kernel.http.examples import example
 from entrepot.kernel.http.limits import Limit
+from entrepot.kernel.http.openapi import document, refusals
 from entrepot.kernel.http.problem import status_of
-from entrepot.kernel.http.route import Ask, BadRoute, Pace, Who
+from entrepot.kernel.http.route import OWN, Ask, BadRoute, Pace, Who
 from entrepot.kernel.refusal import Refusal
 from entrepot.kernel.settings import Settings
+from entrepot.kernel.values import read_value
+from entrepot.kernel.wallet import Wallet
 from tests.conformance.conftest import ENDPOINTS
+
+DOCUMENT = document(ENDPOINTS, "Every app", "1")
+
+
+def named_wallet() -> str:
+    shown: str = Wallet.schema["examples"][0]
+    return shown
 
 
 def every_refusal(kind: type[Refusal] = Refusal) -> list[type[Refusal]]:
@@ -49,6 +60,35 @@ def test_a_route_says_who_may_call(endpoint: Endpoint) -> None:
     assert isinstance(endpoint.route.who, Who)
     if endpoint.route.method != "GET":
         assert endpoint.route.pace is not Pace.READ
+
+
+def test_a_route_says_whose_the_thing_must_be_that_it_names(endpoint: Endpoint) -> None:
+    route = endpoint.route
+    if route.of:
+        assert route.path_names, "nothing is named that could be another's"
+        assert any(status_of(kind) == 404 for kind in route.refuses), "whoever is none of these must be told 404"
+
+
+def test_what_stands_below_admin_or_monitoring_is_for_operators_and_nothing_else_is(endpoint: Endpoint) -> None:
+    below = "/admin/" in endpoint.url or endpoint.url.startswith("/api/v1/monitoring/")
+    assert below == (endpoint.route.who is Who.OPERATOR)
+
+
+def test_a_route_that_names_a_thing_may_find_none(endpoint: Endpoint) -> None:
+    if endpoint.route.path_names:
+        assert any(status_of(kind) == 404 for kind in refusals(endpoint))
+
+
+def test_a_route_shows_an_input_that_it_takes(endpoint: Endpoint) -> None:
+    told = DOCUMENT["paths"][endpoint.url][endpoint.route.method.lower()]
+    if endpoint.signature.ask is None:
+        return
+    content = told.get("requestBody", {}).get("content", {}).get("application/json", {"example": {}})
+    components = DOCUMENT["components"]["schemas"]
+    named = {p["name"]: example(p["schema"], components) for p in told["parameters"] if p["in"] == "path"}
+    session = {"by": named_wallet(), "session": bytes(32)}
+    given = {**content["example"], **named, **{name: session[name] for name in endpoint.from_session}}
+    assert msgspec.convert(given, endpoint.signature.ask, dec_hook=read_value)
 
 
 def test_a_route_that_only_reads_cannot_write(endpoint: Endpoint) -> None:
@@ -92,3 +132,11 @@ def test_a_route_that_does_not_say_who_may_call_does_not_start(app: App) -> None
         limits = dict.fromkeys(Pace, Limit(1))
         with pytest.raises(BadRoute, match="who may call"):
             Endpoint(nobody, app.url, ENDPOINTS[0].database, limits, {Settings: Settings()})
+
+
+def test_a_route_that_does_not_say_whose_the_thing_must_be_does_not_start(app: App) -> None:
+    for route in app.routes:
+        other = replace(route, of=OWN if route.of is None else None)
+        limits = dict.fromkeys(Pace, Limit(1))
+        with pytest.raises(BadRoute, match="whose the thing"):
+            Endpoint(other, app.url, ENDPOINTS[0].database, limits, {Settings: Settings()})
