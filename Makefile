@@ -18,14 +18,16 @@ UV := .venv/bin/uv
 INSTALL := $(UV) pip sync --quiet --require-hashes
 QUIET_NPM := --no-audit --no-fund --loglevel=error
 
-.PHONY: help demo test check bench faults contracts locks clean
+.PHONY: help demo test check bench faults test-15 ha-trial contracts locks clean
 
 help:
 	@echo "make demo      a market on this machine, and a whole trade in it (ONCE=1: and then end)"
 	@echo "make test      everything that CI runs"
 	@echo "make check     style, types, import rules, built contracts; no test"
 	@echo "make bench     the measurements"
-	@echo "make faults    kills and reorganisations, in full"
+	@echo "make faults    kills, reorganisations and made-up calls, in full"
+	@echo "make test-15   the tests on an installed PostgreSQL 15"
+	@echo "make ha-trial  the primary of three is killed under load, again and again"
 	@echo "make contracts builds the contracts from their sources"
 	@echo "make locks     writes the lock files anew"
 	@echo "make clean     removes what was set up, and the demo's data"
@@ -52,7 +54,21 @@ bench: $(BENCH) $(CHAIN)
 	.venv-bench/bin/python -m bench
 
 faults: $(VENV) $(CHAIN)
-	FAULTS=full .venv/bin/python -m pytest --timeout 3600 tests/faults
+	FAULTS=full .venv/bin/python -m pytest --timeout 3600 tests/faults \
+		tests/apps/escrow/test_schemathesis.py
+	POOLER=1 .venv/bin/python -m pytest --timeout 600 tests/journeys
+
+# On Debian's PostgreSQL 15, the oldest that the house takes; POSTGRES names the programs of another one.
+POSTGRES ?= /usr/lib/postgresql/15/bin
+test-15: $(VENV) $(CHAIN)
+	@test -x $(POSTGRES)/initdb || { echo "$(POSTGRES) is missing; on Debian: apt install postgresql-15" >&2; exit 1; }
+	ENTREPOT_TEST_POSTGRES=$(POSTGRES) .venv/bin/python -m pytest
+
+# Three nodes each of etcd and Patroni, from Debian's packages, on this machine.
+ha-trial: $(VENV) $(CHAIN)
+	@command -v patroni etcd >/dev/null && test -x /usr/lib/postgresql/15/bin/initdb \
+		|| { echo "on Debian: apt install patroni etcd-server postgresql-15" >&2; exit 1; }
+	.venv/bin/python -W ignore -m bench.ha
 
 contracts: $(CONTRACTS)
 	.venv-contracts/bin/python contracts/build.py

@@ -5,12 +5,12 @@ import asyncio
 import sys
 from collections.abc import Sequence
 
-from bench import database, delay, mirror, reads, report, server, targets
+from bench import database, delay, mirror, monitor, reads, report, retention, server, targets
 from entrepot.dev import postgres
 
 FULL_SIZE = ("escrow_reads", "escrow_targets")
 """These go by a database with a whole market in it, which takes minutes to fill the first time."""
-NAMES = (*FULL_SIZE, "escrow_mirror", "escrow_latency")
+NAMES = (*FULL_SIZE, "escrow_mirror", "escrow_latency", "retention", "monitor")
 
 
 def tell(line: str) -> None:
@@ -53,6 +53,20 @@ def from_the_chain(names: Sequence[str], rounds: int) -> int:
     return missed
 
 
+def of_upkeep(names: Sequence[str], rounds: int) -> int:
+    """What keeps the data small; how many goals were missed."""
+    missed = 0
+    if "monitor" in names:
+        result = monitor.run(tell)
+        print(report.write("monitor", "Instrumentation", result, monitor.table(result), monitor.SETTINGS).read_text())
+        missed += result["ratios"]["p95"] >= result["goal"]
+    if "retention" in names:
+        result = retention.run(rounds, tell)
+        print(report.write("retention", "Retention", result, retention.table(result), retention.SETTINGS).read_text())
+        missed += retention.share(result["median"], "write_seconds") < result["goal"]
+    return missed
+
+
 def main() -> int:
     """Measure, write the results; 1 when a goal is missed."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
@@ -62,7 +76,8 @@ def main() -> int:
     asked = parser.parse_args()
     names = asked.names or NAMES
     missed = full_size(names, asked.rounds, asked.seconds) if set(names) & set(FULL_SIZE) else 0
-    return 1 if missed + from_the_chain(names, asked.rounds) else 0
+    missed += from_the_chain(names, asked.rounds) + of_upkeep(names, asked.rounds)
+    return 1 if missed else 0
 
 
 if __name__ == "__main__":

@@ -2,10 +2,11 @@
 
 import asyncio
 import base64
+import os
 import socket
 import tempfile
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,24 +22,32 @@ from entrepot.kernel.settings import Settings
 from entrepot.kernel.upkeep import migrate
 from entrepot.kernel.values import new_id
 from entrepot.main import find_apps, web
+from tests import installed
 
 ROLE = "entrepot_server"
+Cluster = postgres.Server | installed.Installed
 TEST_SETTINGS = {**postgres.SETTINGS, **postgres.UNSAFE, "shared_buffers": "128MB"}
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[postgres.Server]:
-    """A PostgreSQL of this run only, with a migrated template database.
+def cluster() -> Iterator[Cluster]:
+    """A PostgreSQL of this run only, with a migrated template database: the embedded one, or an installed one.
 
     Not below pytest's own temporary folder: every start of pytest closes that to other users, and PostgreSQL is one.
     """
     folder = Path(tempfile.mkdtemp(prefix="entrepot-test-"))
-    with postgres.started(folder, TEST_SETTINGS, throw_away=True) as server:
+    with _cluster_in(folder) as server:
         asyncio.run(_make_template(server))
         yield server
 
 
-async def _make_template(server: postgres.Server) -> None:
+def _cluster_in(folder: Path) -> AbstractContextManager[Cluster]:
+    if programs := os.environ.get(installed.VARIABLE):
+        return installed.started(Path(programs), folder, TEST_SETTINGS)
+    return postgres.started(folder, TEST_SETTINGS, throw_away=True)
+
+
+async def _make_template(server: Cluster) -> None:
     connection = await asyncpg.connect(server.get_uri())
     await connection.execute("CREATE DATABASE migrated")
     await connection.close()
@@ -49,14 +58,16 @@ class TestDatabase:
     """A database cloned from the migrated template: the owner's address and the server role's."""
 
     __test__ = False
+    settings: Mapping[str, Any] = {}
+    """What a house needs to know to use it, beyond its address."""
 
-    def __init__(self, server: postgres.Server, name: str) -> None:
+    def __init__(self, server: Cluster, name: str) -> None:
         self.owner_url = postgres.address(server, "postgres", name)
         self.url = postgres.address(server, ROLE, name)
 
 
 @asynccontextmanager
-async def cloned(cluster: postgres.Server, template: str = "migrated") -> AsyncIterator[TestDatabase]:
+async def cloned(cluster: Cluster, template: str = "migrated") -> AsyncIterator[TestDatabase]:
     """A database of that template, dropped afterwards whoever is still connected."""
     name = f"test_{new_id().hex}"
     admin = await asyncpg.connect(cluster.get_uri())
@@ -69,7 +80,7 @@ async def cloned(cluster: postgres.Server, template: str = "migrated") -> AsyncI
 
 
 @pytest.fixture
-async def database(cluster: postgres.Server) -> AsyncIterator[TestDatabase]:
+async def database(cluster: Cluster) -> AsyncIterator[TestDatabase]:
     """A migrated database of this test's own."""
     async with cloned(cluster) as made:
         yield made
@@ -127,12 +138,15 @@ def settings_for(database: TestDatabase, **more: Any) -> Settings:
         "database_url": database.url,
         "database_owner_url": database.owner_url,
         "vault_keys": {"test": base64.b64encode(bytes(32)).decode()},
+        "objects_url": "memory:///",
+        "archives_url": "memory:///",
         "pool_size": 4,
+        "cache_bytes": 0,  # tests change rows behind the server's back, and look at once
         "reads_per_minute": 100_000,
         "writes_per_minute": 100_000,
         "sign_ins_per_minute": 100_000,
     }
-    return Settings(**{**given, **more})
+    return Settings(**{**given, **database.settings, **more})
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from entrepot import console
-from entrepot.commands import chain, demo, doctor, migrate, serve, up, worker
+from entrepot.commands import archive, backup, chain, demo, doctor, maintain, migrate, schema, serve, up, vault, worker
 from entrepot.commands.inside import in_house
 from entrepot.console import Failed
 from entrepot.kernel.settings import BadSettings
@@ -43,10 +43,15 @@ def build() -> typer.Typer:
     """The whole command line; raises `BadSettings` where ENTREPOT_APPS names an app that is not there."""
     app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=HELP)
     app.callback()(root)
-    for command in (up.up, serve.serve, worker.worker, doctor.doctor, demo.demo):
+    for command in (up.up, serve.serve, worker.worker, doctor.doctor, maintain.maintain, demo.demo):
         app.command()(command)
     app.add_typer(migrate.group, name="migrate")
+    app.add_typer(schema.group, name="schema")
+    app.add_typer(vault.group, name="vault")
     app.add_typer(chain.group, name="chain")
+    app.add_typer(archive.group, name="archive")
+    app.add_typer(backup.group, name="backup")
+    app.add_typer(archive.retention_group, name="retention")
     for each in find_apps():
         if each.commands is not None:
             app.add_typer(each.commands, name=each.name)

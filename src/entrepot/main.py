@@ -2,7 +2,7 @@
 
 import pkgutil
 from collections.abc import AsyncIterator, Iterable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from importlib import import_module
 from importlib.metadata import version
 from typing import Any, Self
@@ -12,36 +12,64 @@ from litestar.types import ASGIApp
 
 from entrepot import apps as applications
 from entrepot.kernel import settings as configuration
-from entrepot.kernel.app import App
+from entrepot.kernel.app import App, Apps
+from entrepot.kernel.cache.cache import Cache
 from entrepot.kernel.chain.chains import Chains
 from entrepot.kernel.core import CORE
 from entrepot.kernel.db.database import Database
 from entrepot.kernel.http import server
 from entrepot.kernel.http.endpoint import Endpoint
+from entrepot.kernel.http.farewell import farewell
 from entrepot.kernel.http.limits import Limit
+from entrepot.kernel.http.live import Live
 from entrepot.kernel.http.openapi import document
 from entrepot.kernel.http.pages import pages
 from entrepot.kernel.http.route import Pace
+from entrepot.kernel.http.stream import StreamEndpoint
 from entrepot.kernel.identity.operations import SignInHooks
+from entrepot.kernel.monitor.pages import health_pages
+from entrepot.kernel.monitor.reporter import Reporter
 from entrepot.kernel.settings import BadSettings, Settings
+from entrepot.kernel.store.archives import Archives, archives_of
+from entrepot.kernel.store.objects import Objects
+from entrepot.kernel.store.opening import objects_of
 from entrepot.kernel.vault import Vault, key_file
+
+CHAIN_PATIENCE = 5.0  # seconds that a request waits for a node that does not answer
 
 
 class House:
-    """Everything that routes and tasks may ask for, by type. Its connections are there inside `async with`."""
+    """Everything that routes and tasks may ask for, by type. Its connections are there inside `async with`.
 
-    def __init__(self, settings: Settings) -> None:
+    `chain_patience` is the seconds that a call of a chain may take; a worker has time, who sent a request has not.
+    `reports_as` is what the process is, server or worker, where it is to report how it is.
+    """
+
+    def __init__(
+        self, settings: Settings, *, chain_patience: float | None = None, reports_as: str | None = None
+    ) -> None:
         self.settings = settings
         self.apps = find_apps(settings.apps)
         self.database = Database(settings.database_url, settings)
-        self.chains = Chains(settings.chains)
+        self.chains = Chains(settings.chains, patience=chain_patience)
         self.vault = Vault(settings.vault_key_bytes or key_file(settings.home))
+        self.objects = objects_of(settings)
+        self.archives = archives_of(settings)
         self.kept = {kind: kind() for app in self.apps for kind in app.keeps}
+        self.live = Live(self.database, settings)
+        self.reports = reports_as is not None
+        self.reporter = Reporter(reports_as or "command", self.database)
+        self.cache = Cache(self.database, settings, (kind for app in self.apps for kind in app.caches))
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         await self._stack.enter_async_context(self.database)
         await self._stack.enter_async_context(self.chains)
+        await self._stack.enter_async_context(self.objects)
+        await self._stack.enter_async_context(self.live)
+        if self.reports:
+            await self._stack.enter_async_context(self.reporter)
+        await self._stack.enter_async_context(self.cache)
         return self
 
     async def __aexit__(self, *failure: object) -> None:
@@ -52,7 +80,8 @@ class House:
         """What an operation may name as a parameter."""
         hooks = SignInHooks(tuple(app.on_sign_in for app in self.apps if app.on_sign_in is not None))
         own = {Settings: self.settings, Chains: self.chains, Database: self.database, Vault: self.vault}
-        return {**self.kept, **own, SignInHooks: hooks}
+        shared = {Objects: self.objects, SignInHooks: hooks, Live: self.live, Apps: Apps(self.apps)}
+        return {**self.kept, **own, **shared, Archives: self.archives, Cache: self.cache, Reporter: self.reporter}
 
     def endpoints(self) -> list[Endpoint]:
         """Every route of every app, checked against its operation."""
@@ -62,7 +91,11 @@ class House:
             Pace.SIGN_IN: Limit(self.settings.sign_ins_per_minute),
         }
         resources = self.resources
-        return [Endpoint(route, app.url, self.database, limits, resources) for app in self.apps for route in app.routes]
+        return [
+            (StreamEndpoint if route.frames else Endpoint)(route, app.url, self.database, limits, resources)
+            for app in self.apps
+            for route in app.routes
+        ]
 
 
 def find_apps(wanted: Iterable[str] = ()) -> tuple[App, ...]:
@@ -79,15 +112,21 @@ def find_apps(wanted: Iterable[str] = ()) -> tuple[App, ...]:
     return (CORE, *(found[name] for name in names))
 
 
-def web(settings: Settings | None = None) -> ASGIApp:
-    """The ASGI application, made in the server's worker process; its settings come from the environment."""
-    house = House(settings or configuration.load())
+def web_of_process() -> ASGIApp:
+    """The ASGI application of a server process, which is ended by signals."""
+    return web(is_process=True)
+
+
+def web(settings: Settings | None = None, *, is_process: bool = False) -> ASGIApp:
+    """The ASGI application; its settings come from the environment where none are given."""
+    house = House(settings or configuration.load(), chain_patience=CHAIN_PATIENCE, reports_as="server")
 
     @asynccontextmanager
     async def lifespan(_app: Litestar) -> AsyncIterator[None]:
-        async with house:
+        async with house, farewell(house.live) if is_process else nullcontext():
             yield
 
     endpoints = house.endpoints()
     described = document(endpoints, "Entrepôt", version("entrepot"))
-    return server.build(endpoints, house.settings, pages(described), [lifespan])
+    more = [*pages(described), *health_pages(house.database, house.settings, Apps(house.apps))]
+    return server.build(endpoints, house.settings, more, [lifespan])

@@ -24,11 +24,13 @@ COLUMNS = """
         CASE WHEN a.attnotnull THEN ' not null' END, pg_get_expr(d.adbin, d.adrelid), col_description(c.oid, a.attnum))
     FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
     LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
-    WHERE c.relnamespace = $1::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relname <> 'alembic_version'
+    WHERE c.relnamespace = $1::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+        AND c.relname <> 'alembic_version'
 """
 TABLES = """
     SELECT format('table %s (%s) with %s', relname, obj_description(oid), reloptions) FROM pg_class
-    WHERE relnamespace = $1::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition AND relname <> 'alembic_version'
+    WHERE relnamespace = $1::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition
+        AND relname <> 'alembic_version'
 """
 INDEXES = """
     SELECT pg_get_indexdef(indexrelid) FROM pg_index JOIN pg_class c ON c.oid = indrelid
@@ -36,8 +38,8 @@ INDEXES = """
 """
 CONSTRAINTS = """
     SELECT format('%s %s', conrelid::regclass, pg_get_constraintdef(oid)) FROM pg_constraint
-    WHERE connamespace = $1::regnamespace AND conrelid <> 0 AND NOT EXISTS (SELECT FROM pg_class WHERE oid = conrelid AND relispartition)
-        AND conrelid::regclass::text NOT LIKE '%alembic_version'
+    WHERE connamespace = $1::regnamespace AND conrelid <> 0 AND conrelid::regclass::text NOT LIKE '%alembic_version'
+        AND NOT EXISTS (SELECT FROM pg_class WHERE pg_class.oid = conrelid AND relispartition)
 """
 ENUMS = """
     SELECT format('enum %s %s', typname, array_agg(enumlabel ORDER BY enumsortorder)) FROM pg_type

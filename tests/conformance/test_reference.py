@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(not CHECK.is_file(), reason="the references' che
 
 async def check(database: TestDatabase, *options: str) -> tuple[int, list[str]]:
     """Exit status and lines of the checker, over every application."""
-    names = [app.name for app in APPS if app.name != "core"]
+    names = [app.name for app in APPS]
     process = await asyncio.create_subprocess_exec(
         sys.executable, CHECK, database.owner_url, *names, *options, stdout=asyncio.subprocess.PIPE
     )

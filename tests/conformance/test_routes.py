@@ -9,7 +9,7 @@ import pytest
 
 from entrepot.kernel.app import App
 from entrepot.kernel.db.database import Database
-from entrepot.kernel.db.doors import Read, Write
+from entrepot.kernel.db.doors import Fresh, Read, Write
 from entrepot.kernel.http.endpoint import Endpoint
 from entrepot.kernel.http.examples import example
 from entrepot.kernel.http.limits import Limit
@@ -50,7 +50,8 @@ def test_a_route_answers_a_struct_or_nothing(endpoint: Endpoint) -> None:
 def test_a_route_takes_an_ask_and_things_of_the_house(endpoint: Endpoint) -> None:
     hints = get_type_hints(endpoint.route.operation)
     hints.pop("return")
-    parts = [kind for kind in hints.values() if kind not in (Read, Write, Database) and kind not in endpoint.resources]
+    known = (Read, Fresh, Write, Database, *endpoint.resources)
+    parts = [kind for kind in hints.values() if kind not in known]
     structs = [kind for kind in parts if issubclass(kind, msgspec.Struct) and kind is not Settings]
     assert structs == ([] if endpoint.signature.ask is None else [endpoint.signature.ask])
     assert all(issubclass(kind, Ask) for kind in structs)
@@ -92,7 +93,7 @@ def test_a_route_shows_an_input_that_it_takes(endpoint: Endpoint) -> None:
 
 
 def test_a_route_that_only_reads_cannot_write(endpoint: Endpoint) -> None:
-    assert endpoint.route.method != "GET" or endpoint.signature.door in (Read, None)
+    assert endpoint.route.method != "GET" or endpoint.signature.door in (Read, Fresh, None)
 
 
 def test_a_route_may_refuse_only_what_has_a_message_and_a_status(endpoint: Endpoint) -> None:

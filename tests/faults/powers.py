@@ -45,8 +45,12 @@ class Powers(Acts):
         self.happened(block.number)
         return f"block {block.number}"
 
-    async def reorganise(self, depth: int, *, again: bool) -> str:
-        """The last blocks are replaced by empty ones; what was in them is sent again, or not."""
+    async def reorganise(self, depth: int, *, again: bool, read: bool) -> str:
+        """The last blocks, which the mirrors may have read, are replaced by empty ones; what was in them is sent again,
+        or not."""
+        if read:
+            await self.fair.settled()
+            await self.fair.caught_up()
         height, _ = await self.head()
         fork = max(self.fair.first, height - depth)
         if fork == height:

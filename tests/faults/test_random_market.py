@@ -247,7 +247,7 @@ class RandomMarket(RuleBasedStateMachine):
     @rule(what=st.sampled_from(GOVERNING), token=token, bps=st.sampled_from((0, 200, 1_000, 1_001)))
     def govern(self, what: str, token: Token, bps: int) -> None:
         by = "hugo" if what.startswith("a stranger") else None
-        match what.split()[-1]:
+        match what.rsplit(maxsplit=1)[-1]:
             case "pauses" | "unpauses" as verb:
                 self.do(what, self.acts.pause, by, pause=verb == "pauses")
             case "allows" | "refuses" as verb:
@@ -273,9 +273,15 @@ class RandomMarket(RuleBasedStateMachine):
     def wait(self, hours: int) -> None:
         self.do(f"{hours} hours pass", self.acts.wait, hours)
 
-    @rule(depth=st.integers(1, 12), again=st.booleans())
-    def reorganise(self, depth: int, *, again: bool) -> None:
-        self.do(f"{depth} blocks are reorganised away", self.acts.reorganise, depth, again=again)
+    @rule(depth=st.integers(1, 12), again=st.booleans(), read=st.booleans())
+    def reorganise(self, depth: int, *, again: bool, read: bool) -> None:
+        told = f"{depth} blocks are reorganised away" + (" that were read" if read else "")
+        self.do(told, self.acts.reorganise, depth, again=again, read=read)
+
+    @rule(depth=st.integers(2, 6))
+    def take_back(self, depth: int) -> None:
+        """What has just been read never happened."""
+        self.reorganise(depth, again=False, read=True)
 
     @rule(killed_after=st.none() | moment)
     def keep(self, killed_after: float | None) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from entrepot.apps.escrow.calls.products import Product
 from entrepot.apps.escrow.operations.keeper import KEEPER, keep_time
 from entrepot.apps.escrow.tasks import follow, follow_pool
 from entrepot.client import Category, ChainName, Client, Token
+from entrepot.dev import postgres
 from entrepot.kernel.chain.keys import keep_key
 from entrepot.kernel.db.database import Database
 from entrepot.kernel.money import from_units, to_units
@@ -24,7 +26,8 @@ from entrepot.main import House
 from tests import bazaar
 from tests.apps.escrow.agreement import disagreements
 from tests.bazaar import TOKEN, Bazaar
-from tests.conftest import TestDatabase, served, settings_for
+from tests.conftest import TestDatabase, cloned, served, settings_for
+from tests.pooler import pooled
 
 HOUR = 3600
 PRICE, FEE, ALLOWANCE = Decimal("24.90"), Decimal("0.498"), Decimal(100)
@@ -169,6 +172,17 @@ async def working(house: House, chain: str) -> AsyncIterator[None]:
             task.cancel()
         ended = await asyncio.gather(*tasks, return_exceptions=True)
         assert [error for error in ended if not isinstance(error, asyncio.CancelledError)] == []
+
+
+@pytest.fixture
+async def database(cluster: postgres.Server) -> AsyncIterator[TestDatabase]:
+    """A migrated database of this test's own; behind PgBouncer where POOLER is set, as in `make faults`."""
+    async with cloned(cluster) as made:
+        if not os.environ.get("POOLER"):
+            yield made
+            return
+        with pooled(made) as behind:
+            yield behind
 
 
 @pytest.fixture

@@ -16,6 +16,8 @@ import msgspec
 import stamina
 
 from entrepot.client.failures import Refused, Unreachable
+from entrepot.kernel.db.causal import later
+from entrepot.kernel.http.call import BOOKMARK
 from entrepot.kernel.http.route import FROM_SESSION, Ask
 from entrepot.kernel.values import read_value, write_value
 
@@ -38,6 +40,8 @@ class Transport:
 
     def __init__(self, url: str, *, attempts: int = 6, longest: float = 60.0, timeout: float = 30.0) -> None:
         self.url, self.token = url.rstrip("/"), ""
+        self.bookmark = ""
+        """How far this client has seen, as the server told it: no replica shows it less."""
         self._attempts, self._longest = attempts, longest
         self._timeout = aiohttp.ClientTimeout(total=timeout)
         self._http: aiohttp.ClientSession | None = None
@@ -105,10 +109,12 @@ class Transport:
         if "data" in more:
             more["data"] = BytesIO(more["data"])
         headers = more.pop("headers", {}) | ({"Authorization": f"Bearer {self.token}"} if self.token else {})
+        headers |= {BOOKMARK: self.bookmark} if self.bookmark else {}
         try:
             url = f"{self.url}/api/v1{path}"
             async with self._http.request(method, url, headers=headers, **more) as given:
                 body = await given.read()
+                self.bookmark = later(self.bookmark, given.headers.get(BOOKMARK, self.bookmark))
         except (aiohttp.ClientError, TimeoutError) as error:
             raise Unreachable(f"{method} {path}: {error or type(error).__name__}") from None
         if given.status >= 400:

@@ -14,7 +14,15 @@ from entrepot.commands.standing import ChainStanding, standings
 from entrepot.console import Failed
 from entrepot.dev import postgres
 from entrepot.dev.anvil import AnvilMissing, executable
+from entrepot.kernel import clock
+from entrepot.kernel.db.database import Database
+from entrepot.kernel.db.replica import fault
+from entrepot.kernel.monitor import looks, statements, store
+from entrepot.kernel.monitor.rules import RULES
 from entrepot.kernel.settings import BadSettings, Settings
+from entrepot.kernel.upkeep import partitions
+from entrepot.kernel.upkeep.backup.model import BackupFailed
+from entrepot.kernel.upkeep.backup.work import standing
 from entrepot.main import find_apps
 
 OLDEST = 15  # the least PostgreSQL
@@ -30,7 +38,7 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 def doctor(*, json: Annotated[bool, typer.Option("--json", help="Answer JSON.")] = False) -> None:
-    """Look at settings, database, schema, chains, contracts, worker and server, and tell what mends what is wrong.
+    """Look at settings, database, schema, chains, contracts, worker, backups and server, and tell what mends it.
 
     Changes nothing. Exit status: 0 all is well, 1 something is wrong, a bad setting included.
     """
@@ -72,6 +80,9 @@ def examine() -> Iterator[Finding]:
             if not here.run(here.behind(here.owner_url(opened), apps)):
                 yield from here.run(collect(chains(opened)))
                 yield from here.run(collect(worker(opened)))
+                yield from here.run(collect(replicas(opened)))
+                yield from here.run(collect(backups(opened)))
+                yield from here.run(collect(monitoring(opened)))
     yield from here.run(collect(server(settings)))
 
 
@@ -171,6 +182,60 @@ async def worker(settings: Settings) -> AsyncIterator[Finding]:
     for task, error in failed:
         if error is not None:
             yield Finding("task", "bad", f"{task} failed: {error}", "read the worker's log")
+
+
+async def backups(settings: Settings) -> AsyncIterator[Finding]:
+    """Whether they can be made, whether the archive of the WAL follows, and how old the last proof is."""
+    if not settings.backup_url:
+        yield Finding("backups", "note", "none are made by themselves", "export ENTREPOT_BACKUP_URL")
+        return
+    try:
+        found = await standing(settings)
+    except BackupFailed as failed:
+        yield Finding("backups", "bad", failed.what, failed.mend)
+        return
+    for what, mend in found.lacks:
+        yield Finding("backups", "bad", what, mend)
+    for what, mend in found.notes:
+        yield Finding("backups", "note", what, mend)
+    for alarm in found.alarms:
+        yield Finding("backups", "bad", alarm, "entrepot backup verify")
+    if not found.follows:
+        yield Finding("backups", "bad", f"the archive of the WAL {found.reach}", "entrepot worker")
+    if found.follows and not found.lacks and not found.alarms:
+        yield Finding("backups", "good", f"proven; the archive of the WAL {found.reach}")
+
+
+async def monitoring(settings: Settings) -> AsyncIterator[Finding]:
+    """Alerts that last, partitions, indexes, and whether statements are counted."""
+    apps, mends = find_apps(settings.apps), {rule.name: rule.mend for rule in RULES}
+    async with Database(settings.database_url, settings) as database, database.read() as db:
+        incidents, late = await store.fired(db), await partitions.late(db, apps, clock.now())
+        advice = await looks.advice(db, [app.name for app in apps])
+        is_counted = await statements.are_counted(db)
+    for each in incidents:
+        what = f"{each.rule} {each.subject}".strip()
+        yield Finding("alert", "bad", f"{what}: {each.told}", mends.get(each.rule, "read the worker's log"))
+    for name in late:
+        yield Finding("partition", "bad", f"{name} is not there", "entrepot migrate up")
+    for one in advice:
+        state = "note" if one.advice == "unused" else "bad"
+        yield Finding("index", state, f"{one.advice} on {one.table}: {one.name}, {one.why}", one.mend)
+    if not is_counted:
+        mend = "shared_preload_libraries = 'pg_stat_statements', and CREATE EXTENSION pg_stat_statements"
+        yield Finding("statements", "note", "their times are not counted, so slow ones are not told", mend)
+    if not incidents and not late:
+        yield Finding("monitoring", "good", f"{len(RULES)} alert rules, and nothing to tell")
+
+
+async def replicas(settings: Settings) -> AsyncIterator[Finding]:
+    """Whether each can be read, and follows this primary."""
+    for number, url in enumerate(settings.replica_urls, 1):
+        wrong = await fault(url, settings.database_direct_url or settings.database_url)
+        if wrong:
+            yield Finding("replica", "bad", f"number {number} {wrong}", "see docs/operations/replica-rebuild.md")
+        else:
+            yield Finding("replica", "good", f"number {number} follows")
 
 
 async def server(settings: Settings) -> AsyncIterator[Finding]:

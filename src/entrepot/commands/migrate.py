@@ -10,9 +10,11 @@ from entrepot.console import Failed
 from entrepot.kernel.app import App
 from entrepot.kernel.settings import Settings
 from entrepot.kernel.upkeep import migrate
+from entrepot.kernel.upkeep.lint import LintMissing
+from entrepot.kernel.upkeep.lint import lint as findings
 from entrepot.main import find_apps
 
-group = typer.Typer(no_args_is_help=True, help="The database's schema: up, down, status, new.")
+group = typer.Typer(no_args_is_help=True, help="The database's schema: up, down, status, new, lint.")
 Name = Annotated[str, typer.Argument(help="The app, by name; `core` is the kernel.")]
 Json = Annotated[bool, typer.Option("--json", help="Answer JSON.")]
 
@@ -90,3 +92,21 @@ def new(name: Name, message: Annotated[str, typer.Argument(help="What changes, i
         app = named(find_apps(settings.apps), name)
         made = here.run(migrate.new(here.owner_url(settings), app, message), here.owner_url(settings))
     console.mark("good", f"wrote {made}")
+
+
+@group.command()
+def lint(name: Annotated[str, typer.Argument(help="The app, by name; all, where none is named.")] = "") -> None:
+    """Read the migrations as squawk does, and tell what would hold up traffic; needs no database.
+
+    Exit status: 0 nothing was found, 1 something was, or squawk is not installed, 2 bad usage.
+    """
+    apps = find_apps(here.settings().apps)
+    try:
+        found = findings([named(apps, name)] if name else apps)
+    except LintMissing as missing:
+        raise Failed("squawk is not installed", "pip install squawk-cli") from missing
+    for line in found:
+        console.mark("bad", line)
+    if found:
+        raise typer.Exit(1)
+    console.mark("good", "squawk finds nothing in the migrations")

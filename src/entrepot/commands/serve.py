@@ -1,13 +1,16 @@
 """`entrepot serve`: the HTTP server."""
 
 import logging
+import os
 import sys
+from tempfile import TemporaryDirectory
 
 from granian.constants import Interfaces, Loops
 from granian.log import LogLevels
 from granian.server import Server
 
 from entrepot.commands import here
+from entrepot.kernel.meters import TOGETHER
 from entrepot.kernel.settings import Settings
 from entrepot.main import find_apps
 
@@ -43,4 +46,7 @@ def listen(settings: Settings) -> None:
         workers_kill_timeout=STOP_AFTER,
         respawn_failed_workers=True,
     )
-    server.serve()
+    with TemporaryDirectory(prefix="entrepot-metrics-") as folder:
+        # The server processes count in files there, so that each of them can tell what all of them counted.
+        os.environ[TOGETHER] = folder
+        server.serve()

@@ -28,7 +28,7 @@ def worker() -> None:
 
 async def work(settings: Settings) -> None:
     """Works until it is cancelled."""
-    async with House(settings) as house:
+    async with House(settings, reports_as="worker") as house:
         await here.require_current(settings.database_url, house.apps)
         try:
             made = Worker(house)

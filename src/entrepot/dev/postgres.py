@@ -26,8 +26,14 @@ SETTINGS: Mapping[str, str] = {
     "log_min_duration_statement": "500",
     "timezone": "'UTC'",
     "jit": "off",
+    "summarize_wal": "on",  # for incremental backups
 }
-UNSAFE: Mapping[str, str] = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+UNSAFE: Mapping[str, str] = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "summarize_wal": "off",
+}
 """For tests only: what they write need not survive the machine."""
 
 

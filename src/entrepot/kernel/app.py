@@ -3,11 +3,13 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
 import typer
 
+from entrepot.kernel.cache.kind import Cached
 from entrepot.kernel.db.doors import Write
 from entrepot.kernel.http.route import Route
 from entrepot.kernel.machine import Machine
@@ -32,7 +34,32 @@ class Expire:
     after: timedelta
     column: str
     condition: str = "true"
+    """Over the table, whose columns need no prefix."""
     archive: bool = True
+    """Whether they are archived, proven and covered by a proven backup before they go."""
+    cold: timedelta | None = None
+    """For how long their archive is kept after that; None: for ever."""
+
+
+class Period(StrEnum):
+    """How much time a partition holds. UTC; weeks begin on Monday."""
+
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+    YEAR = "year"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Partitioned:
+    """A table that is partitioned by ranges of time. Its rows leave it by whole partitions."""
+
+    table: str
+    key: str
+    """The column that it is partitioned by: a timestamp with time zone, and not null."""
+    period: Period
+    horizon: timedelta
+    """How far ahead of now partitions are there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +82,12 @@ class App:
     """State machines by "table.column"."""
     retention: Mapping[str, Keep | Expire] = field(default_factory=dict)
     """For every table, by name."""
+    invariants: Mapping[str, str] = field(default_factory=dict)
+    """What is always true of its data, by name: SQL that answers with the rows of which it is not, so with none."""
+    partitions: Mapping[str, Partitioned] = field(default_factory=dict)
+    """By table."""
+    caches: tuple[Cached, ...] = ()
+    """The kinds of answers that may be kept; a route names one, and whoever writes what it shows has it forgotten."""
     append_only: frozenset[str] = frozenset()
     """Tables in which the server may neither change nor delete a row."""
     commands: typer.Typer | None = None
@@ -69,3 +102,9 @@ class App:
     def url(self) -> str:
         """Where its routes stand."""
         return f"/api/v1/{self.name if self.prefix is None else self.prefix}".rstrip("/")
+
+
+class Apps(tuple[App, ...]):
+    """Every application that is turned on, the kernel's own first, for what is done to each of them."""
+
+    __slots__ = ()

@@ -2,9 +2,10 @@
 
 import base64
 import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import msgspec
@@ -14,8 +15,26 @@ from entrepot.kernel.values import read_value
 from entrepot.kernel.vault import KEY_BYTES
 from entrepot.kernel.wallet import Wallet
 
-LISTS = ("operators", "apps")
-PLAIN = ("database_url", "database_owner_url", "database_direct_url", "database_read_replica_url")
+LISTS = ("operators", "apps", "alert_webhooks", "alert_emails")
+KEYS = ("vault_keys", "backup_keys")
+PLAIN = (
+    "database_url",
+    "database_owner_url",
+    "database_direct_url",
+    "database_read_replica_url",
+    "database_backup_url",
+)
+
+
+WITHOUT_PREFIX = (*PLAIN, "redis_url")
+SCHEMES = {
+    "ipfs_api": ("http", "https"),
+    "smtp_url": ("smtp", "smtps"),
+    "redis_url": ("redis", "rediss", "unix"),
+    **dict.fromkeys(PLAIN, ("postgresql", "postgres")),
+}
+
+ADDRESSES = re.compile(r",(?=\s*postgres(?:ql)?://)")
 
 
 class BadSettings(Exception):
@@ -31,11 +50,23 @@ class ChainSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     confirmations: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 12
 
 
+class AlertSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is to be otherwise in one alert rule; what is not given stays as the rule has it."""
+
+    threshold: float | None = None
+    hold: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    """Seconds that it must last before somebody is told."""
+    tell: tuple[Literal["webhook", "email"], ...] | None = None
+
+
 Count = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Every setting. The environment variable is ENTREPOT_ and the name in capitals; `database_*` have no prefix."""
+    """Every setting. The environment variable is ENTREPOT_ and the name in capitals.
+
+    `database_*` and `redis_url` have no prefix.
+    """
 
     home: Path = msgspec.field(default_factory=lambda: Path(platformdirs.user_data_dir("entrepot")))
     """Where the embedded database, its keys and the object store live."""
@@ -47,9 +78,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     database_owner_url: str = ""
     """The owner's, for migrations; empty means `database_url`."""
     database_direct_url: str = ""
-    """An address without a transaction pooler, for LISTEN and advisory locks; empty means `database_owner_url`."""
+    """The server role's without a transaction pooler, for LISTEN; empty means `database_url`."""
     database_read_replica_url: str = ""
-    """A streaming replica for the reads that allow it."""
+    """Streaming replicas for the reads that allow it, by comma, each at its own address and not behind a pooler."""
+    database_backup_url: str = ""
+    """A role that may replicate, without a transaction pooler, for backups; empty means `database_owner_url`."""
     server_role: str = "entrepot_server"
     """The role that the migrations grant the server's rights to."""
     pool_size: Count = 20
@@ -80,6 +113,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     sign_ins_per_minute: Count = 20
     body_limit: Count = 262_144
     """The largest request body, in bytes."""
+    live_heartbeat: Annotated[float, msgspec.Meta(gt=0)] = 20.0
+    """Seconds between two beats of a live stream, at which its session is looked at too."""
+    live_streams: Count = 32
+    """Live streams of one wallet, in each server process."""
+
+    cache_bytes: Annotated[int, msgspec.Meta(ge=0)] = 67_108_864
+    """What answers that are kept may take of each server process, about; 0 keeps none, in Redis neither."""
+    cache_loads: Count = 10
+    """How many answers that are not at hand a server process asks the database for at a time."""
+    redis_url: str = ""
+    """A Redis (redis://, rediss://, unix://) in which server processes share the answers that they keep."""
+    redis_timeout: Annotated[float, msgspec.Meta(gt=0)] = 0.05
+    """Seconds after which the database is asked instead."""
 
     chains: tuple[ChainSettings, ...] = ()
     """A JSON list of {name, chain_id, endpoints, confirmations}."""
@@ -87,11 +133,60 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """JSON {id: base64 of 32 bytes}; the last seals. Empty: a key file under `home` is made and used."""
     objects_url: str = ""
     """Where objects are kept (file://, s3://, gs://, az://); empty means a folder under `home`."""
+    archives_url: str = ""
+    """Where rows go that retention takes out of the database; as `objects_url`, and best another place."""
+    retention_needs_backup: bool = True
+    """Rows leave only when a proven backup covers them; false is for an installation that makes no backups."""
+    ipfs_api: str = ""
+    """The RPC address of a Kubo node that keeps the objects instead."""
+
+    backup_url: str = ""
+    """Where backups and WAL are kept (file://, s3://, gs://, az://). Empty: none by themselves; those made by hand are
+    in a folder under `home`."""
+    backup_keys: dict[str, str] = msgspec.field(default_factory=dict)
+    """JSON {id: base64 of 32 bytes}; the last seals what is kept from now on. Empty: backups are not sealed."""
+    backup_hour: Annotated[int, msgspec.Meta(ge=0, le=23)] = 1
+    """The hour, in UTC, of the daily full backup."""
+    backup_hourly: bool = False
+    """Make an incremental backup at every other hour."""
+    backup_dailies: Count = 7
+    """How many full backups are kept at least."""
+    backup_window: Count = 7
+    """The days back to every moment of which the database can be restored."""
+    backup_proof_limit: Count = 8
+    """The days after which the last proof of a backup is too old."""
+    alerts: dict[str, AlertSettings] = msgspec.field(default_factory=dict)
+    """JSON {rule: {threshold, hold, tell}}: what is to be otherwise than in kernel/monitor/rules.py."""
+    alert_webhooks: tuple[str, ...] = ()
+    """Where alerts are posted, by comma; signed as standardwebhooks.com says."""
+    alert_webhook_secret: str = ""
+    """The key of the signature, base64, with or without `whsec_` in front."""
+    alert_emails: tuple[str, ...] = ()
+    """Who gets alerts by mail, by comma."""
+    alert_sender: str = "entrepot@localhost"
+    """From whom those mails are."""
+    smtp_url: str = "smtp://localhost:25"
+    """The mail server: smtp://user:password@host:port (STARTTLS where it is offered), or smtps://."""
+    metrics_token: str = ""
+    """The bearer token of /metrics; empty: it answers on this machine only, and nobody through a proxy."""
+
+    postgres_programs: str = ""
+    """The folder of pg_basebackup and its like, of the server's own major version; empty means to look for it."""
 
     @property
     def vault_key_bytes(self) -> dict[str, bytes]:
         """The vault's keys, decoded."""
         return {name: base64.b64decode(text, validate=True) for name, text in self.vault_keys.items()}
+
+    @property
+    def backup_key_bytes(self) -> dict[str, bytes]:
+        """The backups' keys, decoded."""
+        return {name: base64.b64decode(text, validate=True) for name, text in self.backup_keys.items()}
+
+    @property
+    def replica_urls(self) -> tuple[str, ...]:
+        """Each replica's. An address may have commas of its own, between hosts."""
+        return tuple(url.strip() for url in ADDRESSES.split(self.database_read_replica_url) if url.strip())
 
     def chain(self, name: str) -> ChainSettings:
         """The chain of that name; raises `BadSettings`."""
@@ -104,13 +199,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 def variable(name: str) -> str:
     """The environment variable of a setting."""
-    return name.upper() if name in PLAIN else f"ENTREPOT_{name.upper()}"
+    return name.upper() if name in WITHOUT_PREFIX else f"ENTREPOT_{name.upper()}"
 
 
 def _value(name: str, text: str) -> Any:
     if name in LISTS:
         return [part.strip() for part in text.split(",") if part.strip()]
-    if name in ("chains", "vault_keys"):
+    if name in ("chains", "alerts", *KEYS):
         return msgspec.json.decode(text)
     return text
 
@@ -143,15 +238,21 @@ def load(environment: Mapping[str, str] = os.environ, **overrides: Any) -> Setti
 
 def _faults(settings: Settings) -> Iterator[tuple[str, str]]:
     """What no type can say of a setting: its name and what is wrong. No value is shown, as some are secret."""
-    for name in PLAIN:
-        if (url := getattr(settings, name)) and urlsplit(url).scheme not in ("postgresql", "postgres"):
-            yield name, "must be a postgresql:// address"
+    if settings.ipfs_api and settings.objects_url:
+        yield "ipfs_api", "objects are kept in one place: leave out ENTREPOT_OBJECTS_URL"
+    if settings.alert_webhooks and not settings.alert_webhook_secret:
+        yield "alert_webhook_secret", "is needed for ENTREPOT_ALERT_WEBHOOKS"
+    for name, schemes in SCHEMES.items():
+        if (url := getattr(settings, name)) and urlsplit(url).scheme not in schemes:
+            yield name, f"must begin with {' or '.join(f'{scheme}://' for scheme in schemes)}"
     if len({chain.name for chain in settings.chains}) != len(settings.chains):
         yield "chains", "two chains have the same name"
-    try:
-        short = [name for name, key in settings.vault_key_bytes.items() if len(key) != KEY_BYTES]
-    except ValueError:
-        yield "vault_keys", "a key is not base64"
-    else:
-        if short:
-            yield "vault_keys", f"key {short[0]!r} must be {KEY_BYTES} bytes"
+    for name in KEYS:
+        try:
+            keys = {each: base64.b64decode(text, validate=True) for each, text in getattr(settings, name).items()}
+        except ValueError:
+            yield name, "a key is not base64"
+            continue
+        for each, key in keys.items():
+            if len(key) != KEY_BYTES:
+                yield name, f"key {each!r} must be {KEY_BYTES} bytes"

@@ -1,5 +1,6 @@
 """Sealed secrets: AES-256-GCM with the id of its key in front, so that keys can be rotated."""
 
+import hmac
 import os
 from collections.abc import Mapping
 from contextlib import suppress
@@ -45,13 +46,15 @@ class Vault:
             if len(key) != KEY_BYTES or not 0 < len(name.encode()) < 256:
                 raise ValueError(f"vault key {name!r} must be {KEY_BYTES} bytes under an id of 1-255 bytes")
         self._keys = {name: AESGCM(key) for name, key in keys.items()}
-        self._newest = list(keys)[-1]
+        self.newest = list(keys)[-1]
+        """The id of the key that seals."""
+        self._raw = tuple(keys.values())
 
     def seal(self, secret: bytes, purpose: str) -> bytes:
         """Key id, nonce and ciphertext; `purpose` is bound to it and must be given again to open."""
-        name = self._newest.encode()
+        name = self.newest.encode()
         nonce = os.urandom(NONCE_BYTES)
-        return bytes([len(name)]) + name + nonce + self._keys[self._newest].encrypt(nonce, secret, purpose.encode())
+        return bytes([len(name)]) + name + nonce + self._keys[self.newest].encrypt(nonce, secret, purpose.encode())
 
     def unseal(self, sealed: bytes, purpose: str) -> bytes:
         """The secret; raises `CannotUnseal`."""
@@ -64,9 +67,13 @@ class Vault:
         except (InvalidTag, ValueError):
             raise CannotUnseal(f"altered, or not sealed for {purpose!r}") from None
 
+    def derive(self, purpose: str) -> list[bytes]:
+        """Keys for that purpose alone, one of each key of the vault, the newest last."""
+        return [hmac.digest(key, purpose.encode(), "sha256") for key in self._raw]
+
     def is_stale(self, sealed: bytes) -> bool:
         """Whether the secret should be sealed again because a newer key is there."""
-        return key_of(sealed) != self._newest
+        return key_of(sealed) != self.newest
 
 
 def key_of(sealed: bytes) -> str:

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from entrepot.apps.escrow.caches import ARBITRATORS, PRODUCT_LISTS, PROFILES
 from entrepot.apps.escrow.commands import COMMANDS
 from entrepot.apps.escrow.invariants import INVARIANTS
 from entrepot.apps.escrow.model import ORDER, PRODUCT
@@ -26,6 +27,7 @@ APP = App(
     contracts=("P2PEscrow", "ArbitratorPool"),
     machines={"orders.status": ORDER, "products.status": PRODUCT},
     invariants=INVARIANTS,
+    caches=(PRODUCT_LISTS, PROFILES, ARBITRATORS),
     append_only=frozenset({"contract_events", "evidence_uploads", "public_keys", "reviews", "words"}),
     retention={
         "user_profiles": Keep("A wallet's reputation stands on its whole history."),

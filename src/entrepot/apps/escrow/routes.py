@@ -1,5 +1,6 @@
 """The routes of escrow."""
 
+from entrepot.apps.escrow.caches import ARBITRATORS, PRODUCT_LISTS, PROFILES
 from entrepot.apps.escrow.calls.evidence import MOST_BODY
 from entrepot.apps.escrow.calls.live import FRAMES
 from entrepot.apps.escrow.model import Party
@@ -52,7 +53,7 @@ ARBITRATOR = (Party.ARBITRATOR,)
 PARTIES_AND_ARBITRATOR = (*PARTIES, Party.ARBITRATOR)
 
 ROUTES = (
-    get("/products", products.list_products, who=Who.ANYONE),
+    get("/products", products.list_products, who=Who.ANYONE, cached=PRODUCT_LISTS),
     post("/products", products.create_product, who=Who.SIGNED_IN, of=OWN, status=201, refuses=TRADER),
     get("/products/{id}", products.get_product, who=Who.ANYONE, refuses=(NoSuchProduct,)),
     patch(
@@ -65,7 +66,7 @@ ROUTES = (
     delete(
         "/products/{id}", products.delete_product, who=Who.SIGNED_IN, of=SELLER, refuses=(NoSuchProduct, WrongState)
     ),
-    get("/profile/{wallet}", profiles.get_profile, who=Who.ANYONE, refuses=(NoSuchProfile,)),
+    get("/profile/{wallet}", profiles.get_profile, who=Who.ANYONE, refuses=(NoSuchProfile,), cached=PROFILES),
     get("/profile/{wallet}/reviews", reviews.list_reviews, who=Who.ANYONE, refuses=(NoSuchProfile,)),
     patch("/profile", profiles.edit_profile, who=Who.SIGNED_IN, of=OWN, refuses=(SignInAgain,)),
     get("/orders", trades.list_orders, who=Who.SIGNED_IN, of=OWN),
@@ -174,7 +175,7 @@ ROUTES = (
         frames=FRAMES,
         refuses=(NoSuchOrder,),
     ),
-    get("/arbitrators", arbitrators.list_arbitrators, who=Who.ANYONE),
+    get("/arbitrators", arbitrators.list_arbitrators, who=Who.ANYONE, cached=ARBITRATORS),
     get("/admin/stats/daily", stats.daily_stats, who=Who.OPERATOR),
     get("/admin/blacklist", blacklist.list_blacklist, who=Who.OPERATOR),
     post("/admin/blacklist", blacklist.ban_wallet, who=Who.OPERATOR, status=201, refuses=(AlreadyBlacklisted,)),

@@ -1,4 +1,4 @@
-"""The two doors to the database: `Read` may only query, `Write` is one transaction on the primary.
+"""The doors to the database: `Read` may only query, `Fresh` queries the primary, `Write` is one transaction on it.
 
 What an operation needs is the type of its first argument, so it is checked before the program runs.
 """
@@ -76,10 +76,23 @@ class Read:
         return None if found is None else Json(found)
 
 
-class Write(Read):
-    """One transaction on the primary. It commits where it was opened, never inside an operation."""
+class Fresh(Read):
+    """May query, and is served by the primary: for who must see what others committed a moment ago."""
 
     __slots__ = ()
+
+
+class Write(Fresh):
+    """One transaction on the primary. It commits where it was opened, never inside an operation."""
+
+    __slots__ = ("announces", "busts")
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(connection)
+        self.announces = False
+        """Whether the bell is to be rung after the commit, because it published something."""
+        self.busts: list[tuple[str, int]] = []
+        """What caches must forget after the commit, and the number of this transaction."""
 
     def _check(self, query: Query) -> None:
         return

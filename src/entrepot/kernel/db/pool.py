@@ -10,6 +10,7 @@ from typing import Self
 
 import asyncpg
 
+from entrepot.kernel.db.usage import Usage
 from entrepot.kernel.refusal import Unavailable
 from entrepot.kernel.settings import Settings
 
@@ -19,37 +20,49 @@ IDLE_BEFORE_CLOSE = 300.0
 CLOSE_PATIENCE = 5.0
 LOST = (asyncpg.PostgresConnectionError, asyncpg.AdminShutdownError, asyncpg.CrashShutdownError)
 """A connection ended under the statement that it was to run."""
-GONE = (*LOST, asyncpg.CannotConnectNowError, asyncpg.TooManyConnectionsError, OSError)
-"""No connection can be had, for now."""
+GONE = (
+    *LOST,
+    asyncpg.CannotConnectNowError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.TargetServerAttributeNotMatched,
+    OSError,
+)
+"""No connection can be had, for now; of several hosts that the address names, none is the primary."""
 
 
 async def prepare(connection: asyncpg.Connection) -> None:
     """Lets JSON made by PostgreSQL through as the bytes it is."""
-    await connection.set_type_codec("json", schema="pg_catalog", format="binary", encoder=bytes, decoder=bytes)
+    # In a transaction, because it asks, and behind a transaction pooler two servers might answer.
+    async with connection.transaction():
+        await connection.set_type_codec("json", schema="pg_catalog", format="binary", encoder=bytes, decoder=bytes)
 
 
 class Held:
     """A connection of the pool. Times are the event loop's, in seconds."""
 
-    __slots__ = ("born", "connection", "idle_since")
+    __slots__ = ("born", "connection", "idle_since", "replayed")
 
     def __init__(self, connection: asyncpg.Connection, born: float) -> None:
         self.connection = connection
         self.born = born
         self.idle_since = born
+        self.replayed = 0
+        """Of a replica: how far in the log it was when this connection last asked."""
 
 
 class Pool:
     """At most `pool_size` and `pool_overflow` connections together, opened as load asks for them.
 
     The one used last is lent first, so that what a peak opened falls idle and is closed after five minutes. Nothing
-    leaves session state behind, so giving one back costs no round trip.
+    leaves session state behind, so giving one back costs no round trip. One that `is_needed` must answer at once.
     """
 
-    def __init__(self, url: str, settings: Settings) -> None:
+    def __init__(self, url: str, settings: Settings, *, is_needed: bool = True) -> None:
         self.url = url
+        self.is_needed = is_needed
         self.settings = settings
         self.places = asyncio.Semaphore(settings.pool_size + settings.pool_overflow)
+        self.usage = Usage(settings.pool_size + settings.pool_overflow)
         self._idle: list[Held] = []
         self._all: set[asyncpg.Connection] = set()
         self._closing: set[asyncio.Task[None]] = set()
@@ -58,7 +71,8 @@ class Pool:
     async def __aenter__(self) -> Self:
         self._clock = asyncio.get_running_loop().time
         # One connection is made at once, so that a wrong address is known before the first request.
-        self._idle.append(await self._connect())
+        if self.is_needed:
+            self._idle.append(await self._connect())
         self._sweeper = asyncio.create_task(self._sweep())
         return self
 
@@ -68,19 +82,29 @@ class Pool:
         self._idle.clear()
         await asyncio.gather(*self._closing, *(self._end(connection) for connection in list(self._all)))
 
+    def drop(self) -> None:
+        """Ends every connection at once, as its server is gone; whoever holds one is told by its next statement."""
+        self._idle.clear()
+        for connection in self._all:
+            connection.terminate()
+        self._all.clear()
+
     async def take(self) -> Held:
         """A connection that answers; raises `Unavailable` when none is free in time, and one of `GONE`."""
         if self.places.locked():
             try:
-                async with asyncio.timeout(self.settings.pool_timeout):
-                    await self.places.acquire()
+                with self.usage.wait():
+                    async with asyncio.timeout(self.settings.pool_timeout):
+                        await self.places.acquire()
             except TimeoutError:
                 raise Unavailable(part="database") from None
         else:
             await self.places.acquire()
+        self.usage.take()
         try:
             return await self._answering()
         except BaseException:
+            self.usage.give()
             self.places.release()
             raise
 
@@ -93,6 +117,7 @@ class Pool:
         else:
             held.idle_since = self._clock()
             self._idle.append(held)
+        self.usage.give()
         self.places.release()
 
     async def _answering(self) -> Held:

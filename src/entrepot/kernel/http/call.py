@@ -6,11 +6,13 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
+from entrepot.kernel.db.causal import Progress
 from entrepot.kernel.http.problem import NotJson
 from entrepot.kernel.refusal import Malformed
 from entrepot.kernel.values import ENCODER
 
 JSON = ("content-type", "application/json")
+BOOKMARK, BOOKMARK_COOKIE = "entrepot-bookmark", "entrepot_bookmark"
 MOST_PARAMETERS = 50
 MOST_DEPTH = 64
 BRACKETS = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)  # strings are passed over
@@ -43,6 +45,8 @@ class Call:
     client: str
     """The peer's address; it keys the rate limit and is written nowhere."""
     body: bytes = b""
+    progress: Progress = field(default_factory=Progress)
+    """How far in the database's history the caller has seen."""
 
     def header(self, name: bytes) -> str | None:
         """The first header of that lower-case name."""
@@ -58,9 +62,18 @@ class Call:
         if given is not None:
             scheme, _, token = given.partition(" ")
             return token if scheme.lower() == "bearer" else None
+        return self.cookie("entrepot_session")
+
+    @property
+    def bookmark(self) -> str | None:
+        """How far the caller has seen, as it was told with its last answer: by the header or else the cookie."""
+        return self.header(BOOKMARK.encode()) or self.cookie(BOOKMARK_COOKIE)
+
+    def cookie(self, wanted: str) -> str | None:
+        """The value of a cookie."""
         for part in (self.header(b"cookie") or "").split(";"):
             name, _, value = part.strip().partition("=")
-            if name == "entrepot_session":
+            if name == wanted:
                 return value
         return None
 
@@ -103,6 +116,8 @@ class Reply:
     status: int
     body: bytes = b""
     headers: list[tuple[str, str]] = field(default_factory=lambda: [JSON])
+    bookmark: str = ""
+    """What the caller is to bring next time, where it was told something new."""
 
 
 def reply(status: int, answer: object) -> Reply:

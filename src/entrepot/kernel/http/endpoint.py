@@ -3,14 +3,17 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import asyncpg
 import msgspec
 
+from entrepot.kernel.cache.cache import Cache
 from entrepot.kernel.chain.endpoint import ChainFailure
+from entrepot.kernel.db.causal import Bookmarks, Progress
 from entrepot.kernel.db.database import Database
-from entrepot.kernel.db.doors import Read, Write
+from entrepot.kernel.db.doors import Fresh, Read, Write
 from entrepot.kernel.db.pool import LOST
 from entrepot.kernel.db.query import Query
 from entrepot.kernel.http import idempotency
@@ -22,6 +25,7 @@ from entrepot.kernel.refusal import Forbidden, Malformed, NotFound, Refusal, Una
 from entrepot.kernel.settings import Settings
 from entrepot.kernel.supply import NotInHouse, Resources, supply
 from entrepot.kernel.values import read_value
+from entrepot.kernel.vault import Vault
 from entrepot.kernel.wallet import Wallet
 
 SESSION = Query("SELECT wallet FROM core.sessions WHERE token_hash = :token_hash AND expires_at > now()")
@@ -70,8 +74,13 @@ class Endpoint:
         settings = resources[Settings]
         assert isinstance(settings, Settings)
         self.settings = settings
+        vault = resources.get(Vault)
+        self.bookmarks = (
+            Bookmarks(vault.derive("bookmarks")) if database.replicas.all and isinstance(vault, Vault) else None
+        )
         self.operators = frozenset(settings.operators)
         self._check(names)
+        self.cache = self._cache(resources)
         self.before = None if route.before is None else read_signature(route.before)
         if self.before is not None and (self.before.door is not Database or self.before.ask is not ask):
             raise BadRoute(f"{route.method} {self.url}: what runs before it takes the Database and the same input")
@@ -84,10 +93,24 @@ class Endpoint:
         except NotInHouse as missing:
             raise BadRoute(f"{route.method} {self.url} needs {missing}, which the house has not") from None
 
+    def _cache(self, resources: Resources) -> Cache | None:
+        """Where its answers are kept, if they are."""
+        route, cache = self.route, resources.get(Cache)
+        if route.cached is None:
+            return None
+        is_plain = route.method == "GET" and route.who is Who.ANYONE and route.before is None and route.headers is None
+        if not is_plain or not self.signature.passes_json or self.signature.door is not Read:
+            raise BadRoute(f"{route.method} {self.url}: only what anyone may read, as PostgreSQL's JSON, can be kept")
+        if not isinstance(cache, Cache) or route.cached not in cache.kinds:
+            raise BadRoute(f"{route.method} {self.url}: no app declares the cache {route.cached.name}")
+        return cache if self.settings.cache_bytes else None
+
     def _check(self, names: Sequence[str]) -> None:
         route = self.route
         if not isinstance(route.who, Who):
             raise BadRoute(f"{route.method} {self.url} does not say who may call it")
+        if (route.of is None) == (route.who is Who.SIGNED_IN):
+            raise BadRoute(f"{route.method} {self.url} does not say whose the thing must be that it names (of=...)")
         if self.from_session and route.who is Who.ANYONE:
             raise BadRoute(f"{route.method} {self.url} needs a caller but anyone may call it")
         if unknown := set(route.path_names) - set(names):
@@ -95,6 +118,18 @@ class Endpoint:
 
     async def respond(self, call: Call) -> Reply:
         """The reply, be it an answer or a refusal. Anything but a refusal is a fault and is raised."""
+        if self.bookmarks is None:
+            return await self._settle(call)
+        token, replicas = call.bookmark, self.database.replicas
+        call.progress = Progress(None if token is None else self.bookmarks.open(token))
+        made = await self._settle(call)
+        if call.progress.uses_primary:
+            await replicas.note(call.progress)
+        if call.progress.reached is not None:
+            made.bookmark = self.bookmarks.seal(call.progress.reached)
+        return made
+
+    async def _settle(self, call: Call) -> Reply:
         try:
             return await self._answer(call)
         except Refusal as refused:
@@ -161,23 +196,45 @@ class Endpoint:
 
     async def _run(self, call: Call, caller: Caller | None, given: dict[str, Any]) -> Reply:
         ask = self._ask(given)
+        if self.cache is not None and self.route.cached is not None and self.cache.knows(call.progress.brought):
+            call.progress.uses_primary = True
+            return Reply(self.route.status, await self.cache.answer(self.route.cached, ask, partial(self._load, ask)))
         door = self.signature.door
         key = self._key(call) if door is Write else None
         known_before = await self._before(ask)
         if door is Read:
+            return await self.database.read_after(call.progress, lambda db: self._operate(db, ask, known_before))
+        call.progress.uses_primary = door is not None
+        if door is Fresh:
             async with self.database.read() as db:
                 return await self._operate(db, ask, known_before)
         if door is Write:
-            async with self.database.write() as db:
-                if key is None or caller is None:
-                    return await self._operate(db, ask, known_before)
-                asked = idempotency.input_hash(f"{self.route.method} {self.url}", given)
-                if (known := await idempotency.earlier(db, caller.wallet, key, asked)) is not None:
-                    return known
-                answer = await self._operate(db, ask, known_before)
-                await idempotency.keep(db, caller.wallet, key, answer)
-                return answer
+            return await self._write(key, caller, given, ask, known_before)
         return await self._operate(self.database if door is Database else None, ask, known_before)
+
+    async def _write(
+        self,
+        key: str | None,
+        caller: Caller | None,
+        given: dict[str, Any],
+        ask: Ask | None,
+        known_before: dict[str, Any],
+    ) -> Reply:
+        """In a transaction, and at most once for each idempotency key."""
+        async with self.database.write() as db:
+            if key is None or caller is None:
+                return await self._operate(db, ask, known_before)
+            asked = idempotency.input_hash(f"{self.route.method} {self.url}", given)
+            if (known := await idempotency.earlier(db, caller.wallet, key, asked)) is not None:
+                return known
+            answer = await self._operate(db, ask, known_before)
+            await idempotency.keep(db, caller.wallet, key, answer)
+            return answer
+
+    async def _load(self, ask: Ask | None) -> bytes:
+        """The answer of the operation, to be kept."""
+        async with self.database.read() as db:
+            return (await self._operate(db, ask, {})).body
 
     async def _before(self, ask: Ask | None) -> dict[str, object]:
         """What the operation must know first, by the name of its parameter; asked while no connection is held."""

@@ -4,6 +4,8 @@ import asyncio
 import sys
 from typing import TextIO
 
+from entrepot.kernel.meters import meters
+
 FLUSH_SECONDS = 0.25
 MOST_LINES = 2_000
 
@@ -18,9 +20,11 @@ class AccessLog:
         self.stream = stream
         self._lines: list[str] = []
         self._timer: asyncio.TimerHandle | None = None
+        self._meters = meters()
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
-        """Notes one answered request."""
+        """Notes and measures one answered request."""
+        self._meters.observe_request(method, route, status, seconds)
         self._lines.append(f'{{"method":"{method}","route":"{route}","status":{status},"ms":{seconds * 1000:.2f}}}\n')
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(FLUSH_SECONDS, self.flush)
@@ -29,6 +33,7 @@ class AccessLog:
 
     def flush(self) -> None:
         """Writes what was collected."""
+        self._meters.hand_on()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -11,8 +11,9 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import msgspec
 
+from entrepot.kernel.cache.kind import Cached
 from entrepot.kernel.db.database import Database
-from entrepot.kernel.db.doors import Json, Read, Write
+from entrepot.kernel.db.doors import Fresh, Json, Read, Write
 from entrepot.kernel.refusal import Refusal
 from entrepot.kernel.settings import Settings
 
@@ -82,7 +83,7 @@ def read_signature(operation: Operation) -> Signature:
     ask: Any = None
     resources: dict[str, type] = {}
     for name, kind in hints.items():
-        if kind in (Read, Write, Database):
+        if kind in (Read, Fresh, Write, Database):
             door = kind
         elif isinstance(kind, type) and issubclass(kind, Ask):
             ask = kind
@@ -115,6 +116,8 @@ class Route:
     before: Operation | None = None
     """What must be known first and cannot be asked inside a transaction, such as a chain's word: a function of the
     `Database` and the same input. The operation names its answer as a parameter, by type."""
+    cached: Cached | None = None
+    """Its answer may be one that was kept; for what anyone may read and PostgreSQL makes the JSON of."""
 
     frames: tuple[type[msgspec.Struct], ...] = ()
     """What it sends, where it is a live stream: its operation then answers with a `Subscription`."""

@@ -17,7 +17,8 @@ from litestar.exceptions import MethodNotAllowedException as LitestarMethod
 from litestar.handlers import HTTPRouteHandler, WebsocketRouteHandler
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
-from entrepot.kernel.http.call import Call, Reply
+from entrepot.kernel.db.causal import LIFETIME
+from entrepot.kernel.http.call import BOOKMARK, BOOKMARK_COOKIE, Call, Reply
 from entrepot.kernel.http.endpoint import Endpoint
 from entrepot.kernel.http.log import AccessLog
 from entrepot.kernel.http.problem import Broken, MethodNotAllowed, NoSuchRoute, TooLarge, problem
@@ -106,6 +107,9 @@ class HotLane:
             "headers": [(b"content-length", str(len(answer.body)).encode())]
             + [(name.encode(), value.encode("latin-1")) for name, value in answer.headers],
         }
+        if answer.bookmark:
+            cookie = f"{BOOKMARK_COOKIE}={answer.bookmark}; Path=/; HttpOnly; SameSite=Strict; Max-Age={LIFETIME}"
+            start["headers"] += [(BOOKMARK.encode(), answer.bookmark.encode()), (b"set-cookie", cookie.encode())]
         body: Message = {"type": "http.response.body", "body": answer.body, "more_body": False}
         await send(start)
         await send(body)
@@ -169,6 +173,11 @@ def respond(answer: Reply) -> Response[bytes]:
             response.headers.setdefault(name, value)
         elif name != "content-type":
             response.headers[name] = value
+    if answer.bookmark:
+        response.headers[BOOKMARK] = answer.bookmark
+        response.set_cookie(
+            BOOKMARK_COOKIE, answer.bookmark, path="/", httponly=True, samesite="strict", max_age=LIFETIME
+        )
     return response
 
 

@@ -10,7 +10,7 @@ from litestar.types import Receive, Send
 
 from entrepot.kernel.chain.endpoint import ChainFailure
 from entrepot.kernel.db.database import Database
-from entrepot.kernel.db.doors import Read
+from entrepot.kernel.db.doors import Fresh
 from entrepot.kernel.db.pool import LOST
 from entrepot.kernel.http.call import Call, Reply
 from entrepot.kernel.http.endpoint import BUSY, Caller, Endpoint, Limits
@@ -49,8 +49,8 @@ class StreamEndpoint(Endpoint):
         ask = self.signature.ask
         if not isinstance(live, Live) or ask is None or not issubclass(ask, Watch) or route.who is Who.ANYONE:
             raise BadRoute(f"live {self.url}: it takes a Watch, of somebody who is signed in")
-        if self.signature.door is not Read or self.signature.answer is not Subscription:
-            raise BadRoute(f"live {self.url}: its operation reads, and answers with a Subscription")
+        if self.signature.door is not Fresh or self.signature.answer is not Subscription:
+            raise BadRoute(f"live {self.url}: its operation reads the primary, and answers with a Subscription")
         self.live = live
 
     async def _answer(self, call: Call) -> Reply:

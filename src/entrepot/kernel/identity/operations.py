@@ -10,7 +10,7 @@ from entrepot.kernel import clock
 from entrepot.kernel.app import OnSignIn
 from entrepot.kernel.chain.chains import Chains
 from entrepot.kernel.db.database import Database
-from entrepot.kernel.db.doors import Read, Write
+from entrepot.kernel.db.doors import Fresh, Write
 from entrepot.kernel.identity import store
 from entrepot.kernel.identity.message import SignInMessage, read_message
 from entrepot.kernel.identity.model import AskNonce, Me, Nonce, Session, SessionEnded, SignIn, SignOut, WhoAmI
@@ -113,7 +113,7 @@ async def tell_of_end(db: Write, wallets: Sequence[Wallet]) -> None:
     await publish(db, [Letter(SESSIONS, SessionEnded(), about=wallet) for wallet in wallets])
 
 
-async def who_am_i(_db: Read, ask: WhoAmI, settings: Settings) -> Me:
+async def who_am_i(_db: Fresh, ask: WhoAmI, settings: Settings) -> Me:
     """Tell who is signed in."""
     return Me(Wallet(ask.by), ask.by in settings.operators)
 

@@ -7,6 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TypeVar
 
+import asyncpg
 import sqlalchemy as sa
 import stamina
 from alembic import command
@@ -18,7 +19,10 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from entrepot.kernel import clock
 from entrepot.kernel.app import App
+from entrepot.kernel.db.doors import Write
+from entrepot.kernel.upkeep import partitions
 
 T = TypeVar("T")
 LOCK = 0x656E7472  # "entr"
@@ -26,6 +30,12 @@ ENVIRONMENT = Path(__file__).parent / "alembic"
 LOCK_TIMEOUT = "5s"
 TRY_LOCK = "SELECT CASE WHEN pg_try_advisory_lock(:key) THEN true ELSE pg_sleep(0.1) IS NULL END"
 """Takes the lock, or waits a little and tells that it did not."""
+
+TABLES = """
+    SELECT string_agg(format('%I.%I', nspname, relname), ', ') FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace
+    WHERE n.oid = to_regnamespace(:schema) AND relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT relispartition
+"""
+"""What the server is given rights to: a partition is reached by its table, and so only."""
 
 
 @dataclass(frozen=True)
@@ -42,14 +52,12 @@ class Standing:
         return self.has == self.head
 
 
-def engine_url(url: str) -> str:
-    """The address as SQLAlchemy takes it."""
-    return "postgresql+asyncpg://" + url.split("://", 1)[1]
-
-
 async def with_connection(url: str, work: Callable[[Connection], T]) -> T:
     """Runs synchronous work, such as Alembic's, on one connection."""
-    engine = create_async_engine(engine_url(url), poolclass=sa.NullPool)
+    # asyncpg reads the address itself: SQLAlchemy's own reader knows one host and port only.
+    engine = create_async_engine(
+        "postgresql+asyncpg://", poolclass=sa.NullPool, async_creator=lambda: asyncpg.connect(url)
+    )
     try:
         async with engine.connect() as connection:
             return await connection.run_sync(work)
@@ -97,14 +105,33 @@ def grant(connection: Connection, app: App, role: str) -> None:
     """Gives the server's role what it needs in this schema and no more; a pure function of the declaration."""
     run = connection.exec_driver_sql
     run(f'GRANT USAGE ON SCHEMA "{app.name}" TO "{role}"')
-    run(f'REVOKE ALL ON ALL TABLES IN SCHEMA "{app.name}" FROM "{role}"')
-    run(f'GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA "{app.name}" TO "{role}"')
+    tables = connection.execute(sa.text(TABLES), {"schema": f'"{app.name}"'}).scalar_one()
+    run(f'REVOKE ALL ON {tables} FROM "{role}"')
+    run(f'GRANT SELECT, INSERT, UPDATE, DELETE ON {tables} TO "{role}"')
     run(f'GRANT USAGE ON ALL SEQUENCES IN SCHEMA "{app.name}" TO "{role}"')
     run(f'GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA "{app.name}" TO "{role}"')
     for table in sorted(app.append_only):
         run(f'REVOKE UPDATE, DELETE ON "{app.name}"."{table}" FROM "{role}"')
     run(f'REVOKE INSERT, UPDATE, DELETE ON "{app.name}".alembic_version FROM "{role}"')
     connection.commit()
+
+
+@contextmanager
+def undone_if_it_fails(connection: Connection) -> Iterator[None]:
+    """So that the same connection can try again."""
+    try:
+        yield
+    except DBAPIError:
+        connection.rollback()
+        raise
+
+
+def overtaken(error: Exception) -> bool:
+    """Whether another process changed the same row of the catalogue, such as a worker that attaches a partition.
+
+    PostgreSQL has no SQLSTATE of its own for it.
+    """
+    return isinstance(error, DBAPIError) and "tuple concurrently updated" in str(error.orig)
 
 
 def make_role(connection: Connection, role: str) -> None:
@@ -138,10 +165,23 @@ async def up(url: str, apps: Sequence[App], role: str, on_step: Callable[[App], 
                     with attempt:
                         command.upgrade(config(app, connection), "head")
                 connection.commit()
-                grant(connection, app, role)
+                for attempt in stamina.retry_context(on=overtaken, attempts=10, timeout=60):
+                    with attempt, undone_if_it_fails(connection):
+                        grant(connection, app, role)
                 on_step(app)
 
     await with_connection(url, work)
+    await _make_partitions(url, apps)
+
+
+async def _make_partitions(url: str, apps: Sequence[App]) -> None:
+    """Those that will be needed soon; the worker goes on with it."""
+    owner = await asyncpg.connect(url)
+    try:
+        async with owner.transaction():
+            await partitions.make(Write(owner), apps, clock.now())
+    finally:
+        await owner.close()
 
 
 async def down(url: str, app: App, to: str = "-1") -> None:
@@ -188,12 +228,13 @@ async def differences(url: str, app: App) -> list[str]:
     """Where a migrated schema and `tables.py` disagree; empty when they do not."""
 
     def work(connection: Connection) -> list[str]:
+        not_ours = {"alembic_version", *partitions.names_of_partitions(connection, app.name)}
         context = MigrationContext.configure(
             connection,
             opts={
                 "include_schemas": True,
                 "include_name": lambda name, kind, _parents: kind != "schema" or name == app.name,
-                "include_object": lambda _o, name, kind, _r, _c: (kind, name) != ("table", "alembic_version"),
+                "include_object": lambda _o, name, kind, _r, _c: kind != "table" or name not in not_ours,
                 "compare_type": True,
             },
         )

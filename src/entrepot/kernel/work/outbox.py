@@ -23,7 +23,7 @@ PUBLISH = Query("""
 """)
 NOW = Query("SELECT pg_current_snapshot()::text")
 UNSEEN = """
-    SELECT id, topic, about, body FROM core.outbox
+    SELECT xid, id, topic, about, body FROM core.outbox
     WHERE (xid >= :base_xmax OR xid = ANY(:base_xip::bigint[]))
         AND xid < :upto_xmax AND xid <> ALL(:upto_xip::bigint[]) AND id > :row {more}
     ORDER BY id LIMIT :most
@@ -82,6 +82,14 @@ class Snapshot:
 
     def __str__(self) -> str:
         return f"{self.xmin}:{self.xmax}:{','.join(map(str, self.xip))}"
+
+    def sees(self, xid: int) -> bool:
+        """Whether what that transaction wrote is there, if it was committed at all."""
+        return xid < self.xmax and xid not in self.xip
+
+    def covers(self, other: Self) -> bool:
+        """Whether it sees everything that the other sees."""
+        return self.xmax >= other.xmax and not any(other.sees(xid) for xid in self.xip)
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from datetime import UTC
 
+from entrepot.apps.escrow.caches import PRODUCT_LISTS, PROFILES
 from entrepot.apps.escrow.calls.blacklist import (
     BanWallet,
     BlacklistEntry,
@@ -14,6 +15,7 @@ from entrepot.apps.escrow.calls.blacklist import (
 from entrepot.apps.escrow.model import BlacklistSource
 from entrepot.apps.escrow.refusals import AlreadyBlacklisted, NotBlacklisted
 from entrepot.apps.escrow.store import blacklist as store
+from entrepot.kernel.cache.busts import forget
 from entrepot.kernel.db.doors import Read, Write
 from entrepot.kernel.identity.operations import end_sessions
 from entrepot.kernel.wallet import Wallet
@@ -62,7 +64,7 @@ async def pardon_wallet(db: Write, ask: PardonWallet) -> None:
     await store.hold(db)
     if not await store.remove(db, ask.wallet):
         raise NotBlacklisted
-    await store.flag(db, [ask.wallet], is_blacklisted=False)
+    await flag(db, [ask.wallet], is_blacklisted=False)
 
 
 async def ban(
@@ -72,9 +74,16 @@ async def ban(
     await store.hold(db)
     added = await store.add(db, wallets, reason, source, by)
     await store.end_reservations(db, added)
-    await store.flag(db, added, is_blacklisted=True)
+    await flag(db, added, is_blacklisted=True)
     await end_sessions(db, added)
     return added
+
+
+async def flag(db: Write, wallets: Sequence[Wallet], *, is_blacklisted: bool) -> None:
+    """Says of their profiles that they are banned or are not, which hides their listings or shows them again."""
+    await store.flag(db, wallets, is_blacklisted=is_blacklisted)
+    await forget(db, PROFILES, wallets)
+    await forget(db, PRODUCT_LISTS)
 
 
 def read_list(text: str) -> list[Wallet]:

@@ -19,11 +19,11 @@ from entrepot.apps.escrow.store import disputes as store
 from entrepot.apps.escrow.store.conflicts import Reason
 from entrepot.apps.escrow.store.disputes import Case
 from entrepot.kernel.chain.chains import Chains
-from entrepot.kernel.db.doors import Json, Read
+from entrepot.kernel.db.doors import Fresh, Json
 from entrepot.kernel.refusal import WrongState
 
 
-async def get_dispute(db: Read, ask: AskDispute) -> Annotated[Json, Dispute]:
+async def get_dispute(db: Fresh, ask: AskDispute) -> Annotated[Json, Dispute]:
     """Show the dispute of a trade: where it stands, the contract's deadlines, and what is on record as evidence."""
     found = await store.dispute(db, ask.order_id, ask.by)
     if found is None:
@@ -31,7 +31,7 @@ async def get_dispute(db: Read, ask: AskDispute) -> Annotated[Json, Dispute]:
     return found
 
 
-async def open_dispute(db: Read, ask: AskDispute, chains: Chains) -> PreparedAct:
+async def open_dispute(db: Fresh, ask: AskDispute, chains: Chains) -> PreparedAct:
     """Make the transaction by which either party disputes, which stops the buyer's time and calls for an arbitrator."""
     case = await party_case(db, ask)
     ORDER.after(case.status, OrderEvent.DISPUTE)
@@ -41,7 +41,7 @@ async def open_dispute(db: Read, ask: AskDispute, chains: Chains) -> PreparedAct
     return PreparedAct(await prepare(db, chains, case, "openDispute"))
 
 
-async def draw_arbitrator(db: Read, ask: AskDispute, chains: Chains) -> PreparedAct:
+async def draw_arbitrator(db: Fresh, ask: AskDispute, chains: Chains) -> PreparedAct:
     """Make the transaction that draws an arbitrator, or that calls for another where one has missed its deadline.
 
     The second only sets a new block to draw by; draw again when that is past. Anyone may send it.
@@ -60,7 +60,7 @@ async def draw_arbitrator(db: Read, ask: AskDispute, chains: Chains) -> Prepared
     return PreparedAct(await prepare(db, chains, case, "drawArbitrator"))
 
 
-async def rule(db: Read, ask: Rule, chains: Chains) -> PreparedAct:
+async def rule(db: Fresh, ask: Rule, chains: Chains) -> PreparedAct:
     """Make the transaction by which the arbitrator rules, which pays out at once.
 
     Whoever has traded with a party of late, or ruled for one, is in conflict and is not helped to rule. Who was drawn
@@ -79,7 +79,7 @@ async def rule(db: Read, ask: Rule, chains: Chains) -> PreparedAct:
     return PreparedAct(await prepare(db, chains, case, "resolveDispute", ask.favor_buyer))
 
 
-async def party_case(db: Read, ask: AskDispute) -> Case:
+async def party_case(db: Fresh, ask: AskDispute) -> Case:
     """The order, for a party of it; refuses everybody else, its arbitrator too."""
     case = await store.case(db, ask.order_id, ask.by)
     if case is None or ask.by not in case.parties:

@@ -19,7 +19,7 @@ from entrepot.apps.escrow.refusals import NoArbitratorYet, NoSuchEvidence, NoSuc
 from entrepot.apps.escrow.store import disputes
 from entrepot.apps.escrow.store import evidence as store
 from entrepot.kernel.chain.chains import Chains
-from entrepot.kernel.db.doors import Json, Read, Write
+from entrepot.kernel.db.doors import Fresh, Json, Write
 from entrepot.kernel.refusal import Malformed
 from entrepot.kernel.store.objects import ObjectAltered, ObjectMissing, Objects, unavailable
 from entrepot.kernel.values import new_id
@@ -57,7 +57,7 @@ async def submit_evidence(db: Write, ask: SubmitEvidence, chains: Chains, object
     return SubmittedEvidence(cid, len(content), transaction)
 
 
-async def get_evidence(db: Read, ask: GetEvidence, objects: Objects) -> Annotated[Json, SealedEvidence]:
+async def get_evidence(db: Fresh, ask: GetEvidence, objects: Objects) -> Annotated[Json, SealedEvidence]:
     """Show a piece of evidence, encrypted as it was handed in."""
     case = await disputes.case(db, ask.order_id, ask.by)
     if case is None:

@@ -21,7 +21,7 @@ from entrepot.apps.escrow.operations.fold import Mirrored, Placed
 from entrepot.apps.escrow.refusals import NoSuchOrder
 from entrepot.apps.escrow.store import live as store
 from entrepot.apps.escrow.store.mirror import KeptOrder
-from entrepot.kernel.db.doors import Read, Write
+from entrepot.kernel.db.doors import Fresh, Write
 from entrepot.kernel.http.frames import Subscription, Watch
 from entrepot.kernel.values import Hash32
 from entrepot.kernel.wallet import Wallet
@@ -39,12 +39,12 @@ class Step:
     placed: Placed
 
 
-async def watch_orders(_db: Read, ask: Watch) -> Subscription:
+async def watch_orders(_db: Fresh, ask: Watch) -> Subscription:
     """Follow all your trades, and those that begin."""
     return Subscription((topic(ask.by),))
 
 
-async def watch_order(db: Read, ask: WatchOrder) -> Subscription:
+async def watch_order(db: Fresh, ask: WatchOrder) -> Subscription:
     """Follow a trade of yours, or one that you were drawn to rule on."""
     if not await store.is_visible(db, ask.id, ask.by):
         raise NoSuchOrder

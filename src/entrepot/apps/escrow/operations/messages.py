@@ -6,11 +6,11 @@ from entrepot.apps.escrow.calls.messages import ListMessages, Message, MessagePa
 from entrepot.apps.escrow.operations import live
 from entrepot.apps.escrow.refusals import NoSuchOrder
 from entrepot.apps.escrow.store import messages as store
-from entrepot.kernel.db.doors import Json, Read, Write
+from entrepot.kernel.db.doors import Fresh, Json, Write
 from entrepot.kernel.values import new_id
 
 
-async def list_messages(db: Read, ask: ListMessages) -> Annotated[Json, MessagePage]:
+async def list_messages(db: Fresh, ask: ListMessages) -> Annotated[Json, MessagePage]:
     """List the messages of a trade, newest first."""
     found = await store.messages(db, ask)
     if found is None:

@@ -14,12 +14,12 @@ from entrepot.apps.escrow.refusals import NoSuchOrder
 from entrepot.apps.escrow.store import disputes
 from entrepot.apps.escrow.store.disputes import Case
 from entrepot.kernel.chain import registry
-from entrepot.kernel.db.doors import Read
+from entrepot.kernel.db.doors import Fresh
 from entrepot.kernel.money import Amount, to_units
 from entrepot.kernel.refusal import Unavailable
 
 
-async def list_outcomes(db: Read, ask: GetOrder) -> Outcomes:
+async def list_outcomes(db: Fresh, ask: GetOrder) -> Outcomes:
     """List what can be done with a trade now, by whom and until when, and who is paid what then."""
     case = await disputes.case(db, ask.id, ask.by)
     if case is None:

@@ -7,6 +7,7 @@ from decimal import Decimal
 import msgspec
 
 from entrepot.apps.escrow import events
+from entrepot.apps.escrow.caches import ARBITRATORS
 from entrepot.apps.escrow.events import (
     ArbitratorRegistered,
     ArbitratorWithdrawn,
@@ -20,6 +21,7 @@ from entrepot.apps.escrow.operations.journal import Journal
 from entrepot.apps.escrow.store import arbitrators as store
 from entrepot.apps.escrow.store.arbitrators import Member
 from entrepot.apps.escrow.store.mirror import KeptOrder, Touched
+from entrepot.kernel.cache.busts import forget
 from entrepot.kernel.chain.indexer import Position
 from entrepot.kernel.chain.registry import Deployed
 from entrepot.kernel.db.doors import Write
@@ -134,3 +136,4 @@ async def settle(db: Write, wallets: Iterable[str]) -> None:
     await store.hold(db)
     await store.settle(db, named)
     await store.remove_others(db, named)
+    await forget(db, ARBITRATORS)

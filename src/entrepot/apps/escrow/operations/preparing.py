@@ -6,11 +6,11 @@ from entrepot.apps.escrow.store.disputes import Case
 from entrepot.apps.escrow.store.orders import Deal
 from entrepot.kernel.chain import registry
 from entrepot.kernel.chain.chains import Chains
-from entrepot.kernel.db.doors import Read
+from entrepot.kernel.db.doors import Fresh
 from entrepot.kernel.refusal import Unavailable
 
 
-async def prepare(db: Read, chains: Chains, order: Deal | Case, function: str, *more: object) -> UnsignedTransaction:
+async def prepare(db: Fresh, chains: Chains, order: Deal | Case, function: str, *more: object) -> UnsignedTransaction:
     """The call of the contract that holds this order."""
     chain = chains.all.get(order.chain)
     escrow = await registry.find(db, order.chain, "P2PEscrow")

@@ -5,6 +5,7 @@ from typing import Annotated
 import msgspec
 from msgspec import UNSET
 
+from entrepot.apps.escrow.caches import PRODUCT_LISTS
 from entrepot.apps.escrow.calls.products import (
     CreateProduct,
     DeleteProduct,
@@ -23,6 +24,7 @@ from entrepot.apps.escrow.refusals import NoSuchProduct
 from entrepot.apps.escrow.store import catalogue, products
 from entrepot.apps.escrow.store.products import Wording
 from entrepot.apps.escrow.store.search import Samples
+from entrepot.kernel.cache.busts import forget
 from entrepot.kernel.db.doors import Json, Read, Write
 from entrepot.kernel.refusal import Malformed
 from entrepot.kernel.values import new_id
@@ -52,6 +54,7 @@ async def create_product(db: Write, ask: CreateProduct) -> Product:
     Only the preview comes here. The good itself stays with its seller, and its hash stands in the contract.
     """
     await trader(db, ask.by)
+    await forget(db, PRODUCT_LISTS)
     return await products.add(db, new_id(), ask)
 
 
@@ -64,6 +67,7 @@ async def edit_product(db: Write, ask: EditProduct) -> Product:
     if product is None:
         raise NoSuchProduct
     wording = reworded(product, ask)
+    await forget(db, PRODUCT_LISTS)
     return await products.edit(db, product, wording, status_after(product.status, wording.stock, ask))
 
 
@@ -72,6 +76,7 @@ async def delete_product(db: Write, ask: DeleteProduct) -> None:
     product = await products.lock_own(db, ask.id, ask.by)
     if product is None:
         raise NoSuchProduct
+    await forget(db, PRODUCT_LISTS)
     await products.delete(db, product, PRODUCT.after(product.status, ProductEvent.DELETE))
 
 

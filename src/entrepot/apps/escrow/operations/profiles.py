@@ -4,10 +4,12 @@ from typing import Annotated
 
 from msgspec import UNSET
 
+from entrepot.apps.escrow.caches import PRODUCT_LISTS, PROFILES
 from entrepot.apps.escrow.calls.profiles import EditProfile, GetProfile, Profile
 from entrepot.apps.escrow.refusals import NoSuchProfile, SignInAgain, WalletBlacklisted
 from entrepot.apps.escrow.store import blacklist
 from entrepot.apps.escrow.store import profiles as store
+from entrepot.kernel.cache.busts import forget
 from entrepot.kernel.db.doors import Json, Read, Write
 from entrepot.kernel.refusal import Malformed
 from entrepot.kernel.values import PublicKey
@@ -30,6 +32,7 @@ async def on_sign_in(db: Write, wallet: Wallet, public_key: PublicKey | None) ->
     if public_key is None:
         raise Malformed("public_key", "is required the first time that a wallet signs in")
     await store.open_profile(db, wallet, public_key)
+    await forget(db, PROFILES, [wallet])
 
 
 async def get_profile(db: Read, ask: GetProfile) -> Annotated[Json, Profile]:
@@ -46,8 +49,10 @@ async def edit_profile(db: Write, ask: EditProfile) -> Annotated[Json, Profile]:
         raise Malformed("body", "names nothing to change")
     if ask.display_name is not UNSET:
         await store.rename(db, ask.by, ask.display_name)
+        await forget(db, PRODUCT_LISTS)
     if ask.public_key is not UNSET:
         await store.rotate_key(db, ask.by, ask.public_key)
+    await forget(db, PROFILES, [ask.by])
     found = await store.profile(db, ask.by)
     if found is None:
         raise SignInAgain

@@ -8,12 +8,14 @@ import asyncpg
 import msgspec
 import stamina
 
+from entrepot.apps.escrow.caches import PRODUCT_LISTS, PROFILES
 from entrepot.apps.escrow.model import OrderStatus
 from entrepot.apps.escrow.operations.fold import Mirrored
 from entrepot.apps.escrow.points import AS_BUYER, AS_SELLER, TRADES, earned
 from entrepot.apps.escrow.store import reputation as store
 from entrepot.apps.escrow.store.mirror import KeptOrder
 from entrepot.apps.escrow.store.reputation import Change
+from entrepot.kernel.cache.busts import forget
 from entrepot.kernel.db.database import Database
 from entrepot.kernel.db.doors import Write
 
@@ -32,12 +34,23 @@ async def settle(db: Write, orders: Sequence[tuple[KeptOrder, Mirrored | None]])
     changes = differences(orders)
     if not changes:
         return
-    held = await store.lock(db, [change.wallet for change in changes])
+    wallets = [change.wallet for change in changes]
+    held = await store.lock(db, wallets)
     await store.move(db, changes)
+    await forget(db, PROFILES, wallets)
     turned = [row.id for row, order in orders if is_trade(row) != is_trade(order)]
     anew = {each.wallet for each in held if each.is_at_edge} | await store.reviewed(db, turned)
     if anew:
-        await store.rebuild(db, sorted(anew))
+        await rebuild(db, sorted(anew))
+
+
+async def rebuild(db: Write, wallets: Sequence[str]) -> int:
+    """Counts the locked profiles anew; how many were not as they should be. Lists of products show ratings too."""
+    wrong = await store.rebuild(db, wallets)
+    if wrong:
+        await forget(db, PROFILES, wallets)
+        await forget(db, PRODUCT_LISTS)
+    return wrong
 
 
 def is_trade(order: KeptOrder | Mirrored | None) -> bool:
@@ -91,4 +104,4 @@ async def _rebuild_next(database: Database, after: str) -> tuple[list[str], int]
     """The wallets that were next, and how many of them changed; a lock that is not to be had is tried for again."""
     async with database.write() as db:
         wallets = await store.lock_next(db, after, AT_ONCE)
-        return wallets, await store.rebuild(db, wallets)
+        return wallets, await rebuild(db, wallets)

@@ -3,9 +3,11 @@
 from typing import Annotated
 
 from entrepot.apps.escrow.calls.reviews import AddReview, ListReviews, Review, ReviewPage
+from entrepot.apps.escrow.operations import reputation
 from entrepot.apps.escrow.points import TRADES
 from entrepot.apps.escrow.refusals import AlreadyReviewed, NoSuchOrder, NoSuchProfile
-from entrepot.apps.escrow.store import orders, reputation
+from entrepot.apps.escrow.store import orders
+from entrepot.apps.escrow.store import reputation as reputation_store
 from entrepot.apps.escrow.store import reviews as store
 from entrepot.kernel.db.doors import Json, Read, Write
 from entrepot.kernel.refusal import WrongState
@@ -26,7 +28,7 @@ async def add_review(db: Write, ask: AddReview) -> Review:
     review = await store.add(db, new_id(), ask, target)
     if review is None:
         raise AlreadyReviewed
-    await reputation.lock(db, [target])
+    await reputation_store.lock(db, [target])
     await reputation.rebuild(db, [target])
     return review
 

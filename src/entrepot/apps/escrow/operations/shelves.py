@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence, Set
 
+from entrepot.apps.escrow.caches import PRODUCT_LISTS
 from entrepot.apps.escrow.model import PRODUCT, RELEASES_STOCK, SOLD, ProductEvent
 from entrepot.apps.escrow.operations.fold import Mirrored
 from entrepot.apps.escrow.store import mirror as store
 from entrepot.apps.escrow.store.mirror import KeptOrder, Shelf
+from entrepot.kernel.cache.busts import forget
 from entrepot.kernel.db.doors import Write
 
 
@@ -23,6 +25,7 @@ async def settle(db: Write, orders: Sequence[tuple[KeptOrder, Mirrored | None]],
         move(shelves[row.product_id], row, order, is_fresh=row.onchain_order_id in fresh)
     changed = [each for each in shelves.values() if (each.stock, each.oversold, each.total_sold) != before[each.id]]
     if changed:
+        await forget(db, PRODUCT_LISTS)
         await db.run(
             store.SET_PRODUCTS,
             ids=[shelf.id for shelf in changed],

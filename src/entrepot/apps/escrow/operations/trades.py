@@ -19,16 +19,16 @@ from entrepot.apps.escrow.operations.preparing import prepare
 from entrepot.apps.escrow.refusals import BuyerHasNoKey, KeyRotated, NoSuchOrder
 from entrepot.apps.escrow.store import orders as store
 from entrepot.kernel.chain.chains import Chains
-from entrepot.kernel.db.doors import Json, Read, Write
+from entrepot.kernel.db.doors import Fresh, Json, Write
 from entrepot.kernel.values import Hash32
 
 
-async def list_orders(db: Read, ask: ListOrders) -> Annotated[Json, OrderPage]:
+async def list_orders(db: Fresh, ask: ListOrders) -> Annotated[Json, OrderPage]:
     """List your trades, newest first."""
     return await store.orders(db, ask)
 
 
-async def get_order(db: Read, ask: GetOrder) -> Annotated[Json, Order]:
+async def get_order(db: Fresh, ask: GetOrder) -> Annotated[Json, Order]:
     """Show a trade of yours, or one that you were drawn to rule on."""
     found = await store.order(db, ask.id, ask.by)
     if found is None:
@@ -58,7 +58,7 @@ async def deliver(db: Write, ask: Deliver, chains: Chains) -> Delivery:
     return delivery
 
 
-async def confirm_receipt(db: Read, ask: GetOrder, chains: Chains) -> PreparedAct:
+async def confirm_receipt(db: Fresh, ask: GetOrder, chains: Chains) -> PreparedAct:
     """Make the transaction by which the buyer confirms receipt, which pays the seller."""
     deal = await store.deal(db, ask.id, ask.by)
     if deal is None or deal.buyer_wallet != ask.by:
@@ -67,7 +67,7 @@ async def confirm_receipt(db: Read, ask: GetOrder, chains: Chains) -> PreparedAc
     return PreparedAct(await prepare(db, chains, deal, "buyerConfirmReceived"))
 
 
-async def cancel_order(db: Read, ask: GetOrder, chains: Chains) -> PreparedAct:
+async def cancel_order(db: Fresh, ask: GetOrder, chains: Chains) -> PreparedAct:
     """Make the transaction by which either party cancels, which refunds the buyer."""
     deal = await store.deal(db, ask.id, ask.by)
     if deal is None:

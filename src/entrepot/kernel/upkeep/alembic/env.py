@@ -1,13 +1,23 @@
 """Alembic's environment, the same for every app: version table and tables lie in the app's own schema."""
 
+from functools import cache
+
 from alembic import context
+
+from entrepot.kernel.upkeep.partitions import names_of_partitions
 
 options = context.config.attributes
 
 
+@cache
+def not_ours() -> set[str]:
+    """Asked for only when it is needed: a query before `configure` would begin a transaction around all migrations."""
+    return {"alembic_version", *names_of_partitions(options["connection"], options["schema"])}
+
+
 def is_ours(_object: object, name: str | None, kind: str, *_more: object) -> bool:
-    """Whether autogenerate looks at it; the version table is Alembic's own."""
-    return not (kind == "table" and name == "alembic_version")
+    """Whether autogenerate looks at it; the version table is Alembic's own, and partitions are made as time goes."""
+    return kind != "table" or name not in not_ours()
 
 
 context.configure(

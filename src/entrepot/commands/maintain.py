@@ -1,0 +1,34 @@
+"""`entrepot maintain`: VACUUM, ANALYZE and REINDEX of what needs them."""
+
+from typing import Annotated
+
+import msgspec
+import typer
+
+from entrepot import console
+from entrepot.commands import here
+from entrepot.kernel.app import Apps
+from entrepot.kernel.monitor.maintenance import maintain as do
+from entrepot.main import find_apps
+
+
+def maintain(
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would be done.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Answer JSON.")] = False,
+) -> None:
+    """Vacuum, analyse and reindex what dead rows, old statistics and bloat ask for, while the market runs.
+
+    Uses DATABASE_OWNER_URL. Exit status: 0 done, 1 something could not be done now, for instance for a lock.
+    """
+    with here.database() as settings:
+        url = here.owner_url(settings)
+        done = here.run(do(url, Apps(find_apps(settings.apps)), dry_run=dry_run), url)
+    if json:
+        console.as_json({"done": not dry_run, "items": [msgspec.structs.asdict(each) for each in done]})
+    else:
+        for each in done:
+            console.mark("bad" if each.failed else "good", f"{each.statement}  ({each.failed or each.why})")
+        if not done:
+            console.mark("good", "nothing needs it")
+    raise typer.Exit(1 if any(each.failed for each in done) else 0)

@@ -1,0 +1,217 @@
+"""What the alert rules look at: a function for each rule, which answers with what it measured."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from entrepot.kernel.app import Apps
+from entrepot.kernel.chain.chains import Chains
+from entrepot.kernel.chain.endpoint import ChainFailure
+from entrepot.kernel.db.database import Database
+from entrepot.kernel.db.doors import Read
+from entrepot.kernel.db.query import Query
+from entrepot.kernel.monitor import looks, store
+from entrepot.kernel.monitor.model import Reading
+from entrepot.kernel.monitor.statements import SLOW, Latency
+from entrepot.kernel.settings import Settings
+from entrepot.kernel.upkeep import partitions
+from entrepot.kernel.upkeep.backup import work as backups
+
+CURSOR = "event_sync_cursor"
+RETENTION = "core.retention"
+FRESH = timedelta(minutes=3)  # a process that reported before that is thought to be gone
+LAST_RUNS = Query("""
+    SELECT DISTINCT ON (task) task, error FROM core.cron_ticks
+    WHERE finished_at IS NOT NULL ORDER BY task, tick DESC
+""")
+WAITING = Query("""
+    SELECT 'core.chain_transactions' AS queue, extract(epoch FROM now() - min(created_at))::float8 AS age
+    FROM core.chain_transactions WHERE state = 'open'
+    UNION ALL SELECT 'core.notices', extract(epoch FROM now() - min(created_at))::float8
+    FROM core.notices WHERE next_at IS NOT NULL
+    UNION ALL SELECT 'core.archives', extract(epoch FROM now() - min(started_at))::float8
+    FROM core.archives WHERE state = 'removing'
+""")
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a measure may look at. `latency` is of the statements called since the last look, if it is known."""
+
+    database: Database
+    settings: Settings
+    apps: Apps
+    chains: Chains
+    latency: Latency | None
+    now: datetime
+
+
+Measure = Callable[[Look], Awaitable[list[Reading] | None]]
+"""None: it cannot be told now, so that what is open stays as it is."""
+
+
+async def pool(look: Look) -> list[Reading]:
+    """Of each process, as it reported."""
+    async with look.database.read() as db:
+        metrics = await store.latest(db, look.now, FRESH)
+    found = []
+    for each in metrics:
+        if each.metric_type == "pool_use":
+            more = each.metric_metadata or {}
+            told = f"{each.metric_value:.0f} % of the connections are in use"
+            found.append(
+                Reading(f"{each.service_name} {more.get('pid')} on {more.get('host')}", each.metric_value / 100, told)
+            )
+    return found
+
+
+async def latency(look: Look) -> list[Reading] | None:
+    """The p95 of all statements."""
+    if look.latency is None:
+        return None
+    value = look.latency.quantile(0.95)
+    return [Reading("", value, f"95 % of {look.latency.calls} statements ended within {value:.0f} ms")]
+
+
+async def slow(look: Look) -> list[Reading] | None:
+    """The share of slow statements."""
+    if look.latency is None:
+        return None
+    share = look.latency.share_above(SLOW)
+    return [Reading("", share, f"{100 * share:.1f} % of {look.latency.calls} statements took over {SLOW:.0f} ms")]
+
+
+async def transaction(look: Look) -> list[Reading]:
+    """The oldest transaction."""
+    async with look.database.read() as db:
+        sessions = await looks.activity(db)
+    return [
+        Reading("", each["transaction_seconds"], f"process {each['pid']} of {each['role']} is {each['state']}")
+        for each in sorted(sessions, key=lambda each: each["transaction_seconds"] or 0.0)[-1:]
+        if each["transaction_seconds"] is not None
+    ]
+
+
+async def lock(look: Look) -> list[Reading]:
+    """The longest wait for a lock."""
+    async with look.database.read() as db:
+        sessions = await looks.activity(db)
+    waits = [each for each in sessions if each["waiting_seconds"] is not None]
+    return [
+        Reading("", each["waiting_seconds"], f"process {each['pid']} waits for {sorted(each['blocked_by'])}")
+        for each in sorted(waits, key=lambda each: each["waiting_seconds"])[-1:]
+    ]
+
+
+async def lag(look: Look) -> list[Reading]:
+    """Of each replica."""
+    async with look.database.read() as db:
+        replicas = await looks.replicas(db)
+    return [
+        Reading(each.name, each.lag_seconds or 0.0, f"{each.state}, {each.behind_bytes} octets behind")
+        for each in replicas
+    ]
+
+
+async def backup(look: Look) -> list[Reading]:
+    """What is wrong with the proofs, where backups are made."""
+    if not look.settings.backup_url:
+        return []
+    faults = await backups.alarms(look.settings, look.database)
+    return [Reading("", float(len(faults)), "; ".join(faults) or "proven")]
+
+
+async def _last_runs(look: Look) -> dict[str, str | None]:
+    async with look.database.read() as db:
+        return {row["task"]: row["error"] for row in await db.rows(LAST_RUNS)}
+
+
+async def archive(look: Look) -> list[Reading]:
+    """The last run of retention."""
+    runs = await _last_runs(look)
+    error = runs.get(RETENTION)
+    return [Reading("", float(error is not None), error or "well")] if RETENTION in runs else []
+
+
+async def task(look: Look) -> list[Reading]:
+    """The last run of every other task."""
+    known = {each.name for app in look.apps for each in app.tasks} - {RETENTION}
+    runs = {name: error for name, error in (await _last_runs(look)).items() if name in known}
+    return [Reading(name, float(error is not None), error or "well") for name, error in runs.items()]
+
+
+async def cursors(db: Read, apps: Apps) -> dict[tuple[str, str], int]:
+    """How far each contract is read, by chain and lower-case address, from every app that keeps such a cursor."""
+    found: dict[tuple[str, str], int] = {}
+    for app in apps:
+        if f"{app.name}.{CURSOR}" in app.tables.tables:
+            query = Query(f"SELECT chain::text, lower(contract) AS contract, last_block FROM {app.name}.{CURSOR}")
+            for chain, contract, block in await db.rows(query):
+                found[chain, contract] = block
+    return found
+
+
+async def _heads(look: Look) -> dict[str, int | None]:
+    heads: dict[str, int | None] = {}
+    for name, each in look.chains.all.items():
+        try:
+            heads[name] = await each.rpc.head()
+        except (ChainFailure, ValueError):
+            heads[name] = None
+    return heads
+
+
+async def mirror(look: Look) -> list[Reading]:
+    """Of each contract; of a chain that does not answer, nothing can be told."""
+    heads = await _heads(look)
+    async with look.database.read() as db:
+        read = await cursors(db, look.apps)
+    found = []
+    for (name, contract), block in read.items():
+        head = heads.get(name)
+        if head is not None:
+            told = f"read up to block {block} of {head}"
+            found.append(Reading(f"{name} {contract}", float(max(0, head - block)), told))
+    return found
+
+
+async def chain(look: Look) -> list[Reading]:
+    """Of each chain."""
+    return [
+        Reading(name, float(head is None), "does not answer" if head is None else f"answers, at block {head}")
+        for name, head in (await _heads(look)).items()
+    ]
+
+
+async def queue(look: Look) -> list[Reading]:
+    """Of each queue, its oldest thing."""
+    async with look.database.read() as db:
+        rows = await db.rows(WAITING)
+    return [Reading(name, age or 0.0, f"the oldest waits for {age or 0.0:.0f} s") for name, age in rows]
+
+
+async def partition(look: Look) -> list[Reading]:
+    """Of each table that is partitioned."""
+    async with look.database.read() as db:
+        late = await partitions.late(db, look.apps, look.now)
+    return [Reading(each, 1.0, f"the partition {each} is not there") for each in late]
+
+
+MEASURES: Mapping[str, Measure] = {
+    each.__name__: each
+    for each in (
+        pool,
+        latency,
+        slow,
+        transaction,
+        lock,
+        lag,
+        backup,
+        archive,
+        task,
+        mirror,
+        chain,
+        queue,
+        partition,
+    )
+}

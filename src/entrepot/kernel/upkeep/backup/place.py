@@ -1,0 +1,172 @@
+"""The place of the backups: a folder or a bucket, apart from the database and readable without it.
+
+<system>/backups/<id>/base.tar.gz      the server's files, as pg_basebackup gives them
+<system>/backups/<id>/manifest.gz      PostgreSQL's own list of them, which the next incremental one begins with
+<system>/backups/<id>/backup.json      what it is; written last
+<system>/wal/<segment>.gz              the WAL, and the histories of timelines
+<system>/wal/<segment>.partial.gz      the segment that is being written
+<system>/wal/position.json             how far the archive reaches
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Protocol, TypeVar
+from urllib.parse import unquote, urlsplit
+from uuid import UUID
+
+import msgspec
+import obstore
+from obstore.exceptions import BaseError
+from obstore.store import LocalStore, ObjectStore, from_url
+
+from entrepot.kernel.settings import BadSettings, Settings
+from entrepot.kernel.upkeep.backup.model import Backup, BackupFailed, Position
+from entrepot.kernel.upkeep.backup.sealing import Key, Sealer, opened
+
+T = TypeVar("T")
+PIECE = 4 << 20
+PARTIAL = ".partial"
+
+
+class Sink(Protocol):
+    """Where a stream is written to."""
+
+    def write(self, piece: bytes) -> object:
+        """Some more of it."""
+
+
+class Place:
+    """One server's backups and WAL. Its calls wait for the store, so they are made in a thread of their own.
+
+    All raise `BackupFailed` where the store does not answer. With `keys` the last one seals; every one opens.
+    """
+
+    def __init__(self, store: ObjectStore, system: str, keys: Mapping[str, bytes]) -> None:
+        self.store, self.system, self.keys = store, system, keys
+
+    @property
+    def key(self) -> Key | None:
+        """The key that seals."""
+        return list(self.keys.items())[-1] if self.keys else None
+
+    def path(self, name: str) -> str:
+        """Where an object of this server lies."""
+        return f"{self.system}/{name}"
+
+    def write(self, name: str, fill: Callable[[Sink], T]) -> tuple[T, int]:
+        """Puts a stream there, whole or not at all; what `fill` answers, and how many bytes are stored."""
+        path = self.path(name)
+        try:
+            # A stream that failed is not closed: only that would make it an object.
+            writer = obstore.open_writer(self.store, path, buffer_size=PIECE)
+            sealer = Sealer(writer.write, path, self.key)
+            answer = fill(sealer)
+            sealer.close()
+            writer.close()
+        except (BaseError, OSError) as error:
+            raise BackupFailed(f"{name} was not kept: {error}", "look at the backups' store") from error
+        return answer, sealer.stored
+
+    def keep(self, name: str, content: bytes) -> int:
+        """Puts bytes there, in place of what was there; how many are stored."""
+        path, made = self.path(name), bytearray()
+        sealer = Sealer(made.extend, path, self.key)
+        sealer.write(content)
+        sealer.close()
+        self._put(name, bytes(made))
+        return sealer.stored
+
+    def _put(self, name: str, content: bytes) -> None:
+        try:
+            obstore.put(self.store, self.path(name), content)
+        except (BaseError, OSError) as error:
+            raise BackupFailed(f"{name} was not kept: {error}", "look at the backups' store") from error
+
+    def read(self, name: str) -> Iterator[bytes]:
+        """The stream that lies there, in pieces; raises `BackupDamaged`."""
+        return opened(self._pieces(name), self.path(name), self.keys)
+
+    def _pieces(self, name: str) -> Iterator[bytes]:
+        try:
+            for piece in obstore.get(self.store, self.path(name)).stream(min_chunk_size=PIECE):
+                yield bytes(piece)
+        except FileNotFoundError:
+            raise BackupFailed(f"{name} is missing in the backups' store") from None
+        except (BaseError, OSError) as error:
+            raise BackupFailed(f"{name} was not read: {error}", "look at the backups' store") from error
+
+    def names(self, below: str) -> list[str]:
+        """What lies in a folder and those in it, from there on, in order."""
+        prefix = self.path(below)
+        try:
+            found = [each["path"] for batch in obstore.list(self.store, prefix) for each in batch]
+        except (BaseError, OSError) as error:
+            raise BackupFailed(f"{below} was not read: {error}", "look at the backups' store") from error
+        return sorted(path.removeprefix(f"{prefix}/") for path in found)
+
+    def remove(self, name: str) -> None:
+        """Takes it away; it may be away already."""
+        try:
+            obstore.delete(self.store, self.path(name))
+        except FileNotFoundError:
+            return
+        except (BaseError, OSError) as error:
+            raise BackupFailed(f"{name} was not removed: {error}", "look at the backups' store") from error
+
+    def note(self, backup: Backup) -> None:
+        """Makes a backup one: from now on it is whole."""
+        self._put(f"backups/{backup.id}/backup.json", msgspec.json.format(msgspec.json.encode(backup)))
+
+    def backups(self) -> list[Backup]:
+        """Every whole backup, oldest first."""
+        whole = [name for name in self.names("backups") if name.endswith("/backup.json")]
+        found = [msgspec.json.decode(b"".join(self._pieces(f"backups/{name}")), type=Backup) for name in whole]
+        return sorted(found, key=lambda backup: backup.ended_at)
+
+    def backup(self, identity: UUID) -> Backup:
+        """The backup of that id; raises `BackupFailed`."""
+        text = b"".join(self._pieces(f"backups/{identity}/backup.json"))
+        return msgspec.json.decode(text, type=Backup)
+
+    def segments(self) -> list[str]:
+        """The names of WAL segments, of the partial one and of histories, as PostgreSQL calls them."""
+        return [name.removesuffix(".gz") for name in self.names("wal") if name.endswith(".gz")]
+
+    def reach(self, position: Position) -> None:
+        """Notes how far the WAL is archived."""
+        self._put("wal/position.json", msgspec.json.encode(position))
+
+    def position(self) -> Position | None:
+        """How far the WAL is archived, where any is."""
+        if "position.json" not in self.names("wal"):
+            return None
+        return msgspec.json.decode(b"".join(self._pieces("wal/position.json")), type=Position)
+
+
+def store_of(settings: Settings) -> ObjectStore:
+    """The store that the settings name, or a folder under `home`; raises `BadSettings`."""
+    url = settings.backup_url or (settings.home / "backups").absolute().as_uri()
+    try:
+        if url.startswith("file:"):
+            return LocalStore(prefix=Path(unquote(urlsplit(url).path)), mkdir=True)
+        return from_url(url)
+    except Exception as error:
+        raise BadSettings(f"ENTREPOT_BACKUP_URL: {error}") from error
+
+
+def systems(store: ObjectStore) -> list[str]:
+    """The servers that have something in this store, by system identifier."""
+    found = obstore.list_with_delimiter(store)["common_prefixes"]
+    return sorted(name.strip("/") for name in found)
+
+
+def place_of(settings: Settings, system: str) -> Place:
+    """The place of one server's backups. A server that is gone is found by what it left."""
+    return Place(store_of(settings), system, settings.backup_key_bytes)
+
+
+def bytes_of(stream: Iterator[bytes]) -> bytes:
+    """All of it."""
+    with closing(stream) as pieces:  # type: ignore[type-var]
+        return b"".join(pieces)

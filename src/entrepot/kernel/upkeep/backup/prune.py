@@ -1,0 +1,53 @@
+"""What is no longer needed leaves the place: never anything that a moment within the window is restored from."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import msgspec
+
+from entrepot.kernel.upkeep.backup.model import Backup, Kind, segment_number
+from entrepot.kernel.upkeep.backup.place import Place
+
+
+class Pruned(msgspec.Struct, frozen=True):
+    """What was removed."""
+
+    backups: tuple[UUID, ...]
+    segments: int
+
+
+def needed_from(there: Sequence[Backup], now: datetime, window: timedelta, dailies: int, proven: UUID | None) -> int:
+    """Which of them, oldest first, is the first that is kept.
+
+    It is a full one: the newest that the beginning of the window can be restored from, or an earlier one where fewer
+    than `dailies` full ones would be kept, or where the newest proven backup stands on an earlier one.
+    """
+    full = [index for index, backup in enumerate(there) if backup.kind is Kind.FULL]
+    before = [index for index in full if there[index].ended_at <= now - window]
+    if not before or len(full) < dailies:
+        return 0
+    bounds = [before[-1], full[-dailies]]
+    for index, backup in enumerate(there):
+        if backup.id == proven:
+            bounds.append(max(each for each in full if each <= index))
+    return min(bounds)
+
+
+def prune(place: Place, now: datetime, window: timedelta, dailies: int, proven: UUID | None) -> Pruned:
+    """Removes what no moment of the window needs; `proven` is the newest proven backup. Interrupted, it goes on."""
+    there = place.backups()
+    if not there:
+        return Pruned((), 0)
+    first = needed_from(there, now, window, dailies, proven)
+    gone = there[:first]
+    for backup in gone:
+        # First what makes it a backup: what is left of one that was begun is none.
+        for name in ("backup.json", "base.tar.gz", "manifest.gz"):
+            place.remove(f"backups/{backup.id}/{name}")
+    oldest = min(backup.first_segment for backup in there[first:])
+    size = there[-1].cluster.segment_size
+    old = [name for name in place.segments() if not name.endswith(".history") and segment_number(name, size) < oldest]
+    for name in old:
+        place.remove(f"wal/{name}.gz")
+    return Pruned(tuple(backup.id for backup in gone), len(old))

@@ -1,0 +1,137 @@
+"""What the worker and the command line do with backups: make one and note it, verify one and note that, prune."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from uuid import UUID
+
+from entrepot.kernel import clock
+from entrepot.kernel.app import Apps
+from entrepot.kernel.db.database import Database
+from entrepot.kernel.settings import Settings
+from entrepot.kernel.upkeep.backup import ledger, server
+from entrepot.kernel.upkeep.backup.create import create
+from entrepot.kernel.upkeep.backup.model import Backup, BackupFailed, Kind, Outcome, Proof
+from entrepot.kernel.upkeep.backup.place import Place, place_of
+from entrepot.kernel.upkeep.backup.programs import Programs, apart, find
+from entrepot.kernel.upkeep.backup.prune import Pruned, prune
+from entrepot.kernel.upkeep.backup.verify import verify
+
+PROVEN_FOR = timedelta(days=6, hours=12)
+"""The task that asks for it comes daily; after seven days it has come again."""
+FOLLOWS = timedelta(minutes=5)
+"""How far the archive of the WAL may be behind before somebody should look."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How backups stand; each lack and note comes with what mends it."""
+
+    lacks: list[tuple[str, str]]
+    notes: list[tuple[str, str]]
+    alarms: list[str]
+    reach: str
+    follows: bool
+
+
+async def make(settings: Settings, database: Database, *, incremental: bool = False) -> Backup:
+    """Takes a backup and notes it in the ledger. Raises `BackupFailed`."""
+    backup = await create(settings, incremental=incremental)
+    async with database.write() as db:
+        await ledger.add_backup(db, backup)
+    return backup
+
+
+async def prove(settings: Settings, database: Database, apps: Apps, which: UUID | None = None) -> Proof:
+    """Verifies a backup and notes the outcome in the ledger. Raises `BackupFailed` where it cannot begin."""
+    proof = await verify(settings, apps, which)
+    async with database.write() as db:
+        await ledger.add_proof(db, proof)
+    return proof
+
+
+async def clear(settings: Settings, database: Database) -> Pruned:
+    """Removes what the window no longer needs. Raises `BackupFailed`."""
+    place = await _place(settings)
+    async with database.read() as db:
+        proven = [verdict for verdict in await ledger.verdicts(db) if verdict.outcome == Outcome.PROVEN]
+    newest = max(proven, key=lambda verdict: verdict.covers_until, default=None)
+    window = timedelta(days=settings.backup_window)
+    kept = newest.backup if newest else None
+    return await apart(Programs(Path()), prune, place, clock.now(), window, settings.backup_dailies, kept)
+
+
+async def hourly(settings: Settings, database: Database) -> None:
+    """A full backup where there is none since the hour of the settings last struck, and then what is old goes.
+
+    Else an incremental one, if wanted. A worker that was away at that hour makes up for it.
+    """
+    if not settings.backup_url:
+        return
+    there = await _there(settings)
+    if needs_full(there, clock.now(), settings.backup_hour):
+        await make(settings, database)
+        await clear(settings, database)
+    elif settings.backup_hourly:
+        await make(settings, database, incremental=True)
+
+
+def needs_full(there: Sequence[Backup], now: datetime, hour: int) -> bool:
+    """Whether no full backup was begun since that hour last struck."""
+    struck = now.replace(hour=hour, minute=0, second=0, microsecond=0)
+    due = struck if struck <= now else struck - timedelta(days=1)
+    return not any(backup.kind is Kind.FULL and backup.began_at >= due for backup in there)
+
+
+async def weekly(settings: Settings, database: Database, apps: Apps) -> None:
+    """Verifies the newest backup, once the last good proof is about a week old.
+
+    Raises `BackupFailed`, which the task's tick notes, where it is not proven.
+    """
+    if not settings.backup_url or not await _there(settings):
+        return
+    async with database.read() as db:
+        covered = await ledger.covers_until(db)
+    if covered is not None and clock.now() - covered < PROVEN_FOR:
+        return
+    proof = await prove(settings, database, apps)
+    if proof.outcome is not Outcome.PROVEN:
+        raise BackupFailed(f"the backup {proof.backup} is not proven: {'; '.join(proof.findings)}")
+
+
+async def _there(settings: Settings) -> list[Backup]:
+    return await apart(Programs(Path()), (await _place(settings)).backups)
+
+
+async def _place(settings: Settings) -> Place:
+    async with server.connected(server.address(settings)) as connection:
+        return place_of(settings, (await server.cluster(connection)).system)
+
+
+async def alarms(settings: Settings, database: Database) -> list[str]:
+    """What is wrong with the proofs: the last failed, or the last good one is too old, or there is none."""
+    async with database.read() as db:
+        failure, covered = await ledger.last_failure(db), await ledger.covers_until(db)
+    found = [f"the last verification failed: {failure[0]}"] if failure else []
+    limit = timedelta(days=settings.backup_proof_limit)
+    if covered is None:
+        found.append("no backup was ever proven")
+    elif (age := clock.now() - covered) > limit:
+        found.append(f"the last proven backup is {age.days} days old, and may be {limit.days}")
+    return found
+
+
+async def standing(settings: Settings) -> Standing:
+    """What `entrepot doctor` tells. Raises `BackupFailed` where the server, its programs or the place are not there."""
+    async with server.connected(server.address(settings)) as connection:
+        if lacks := await server.lacks(connection):
+            return Standing(lacks, [], [], "is not looked at", follows=False)
+        notes = await server.notes(connection)
+        cluster, now = await server.cluster(connection), await server.now(connection)
+    find(cluster.major, settings.postgres_programs)
+    position = await apart(Programs(Path()), place_of(settings, cluster.system).position)
+    async with Database(settings.database_url, settings) as database:
+        told = await alarms(settings, database)
+    reach = f"reaches {position.at:%Y-%m-%d %H:%M:%S} UTC" if position else "is empty"
+    return Standing([], notes, told, reach, position is not None and now - position.at < FOLLOWS)

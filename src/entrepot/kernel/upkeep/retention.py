@@ -1,0 +1,218 @@
+"""Retention: what is old is archived, proven, covered by a proven backup, and only then leaves the database."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import datetime, timedelta
+from time import monotonic
+
+import asyncpg
+import msgspec
+import stamina
+
+from entrepot.kernel import clock
+from entrepot.kernel.app import Apps, Expire
+from entrepot.kernel.db.database import Database
+from entrepot.kernel.settings import Settings
+from entrepot.kernel.store.archives import Archives
+from entrepot.kernel.upkeep import partitions
+from entrepot.kernel.upkeep.archive import ledger, making, removing
+from entrepot.kernel.upkeep.archive.making import Span
+from entrepot.kernel.upkeep.archive.model import Archive, ArchiveState
+from entrepot.kernel.upkeep.archive.refusals import RetentionRunning
+from entrepot.kernel.upkeep.archive.relation import Relation
+from entrepot.kernel.upkeep.evidence import covered
+from entrepot.kernel.work.lease import held
+
+LOG = logging.getLogger("entrepot.retention")
+MOST_ROWS = 1_000_000  # in one archive of single rows, or as many more as share their time with the last
+LEASE = timedelta(seconds=15)
+IN_A_REQUEST = 20.0  # seconds after which a run that a request started leaves the rest to the next
+
+
+class RetentionRun(msgspec.Struct, kw_only=True):
+    """What a run did, and what it left: `waiting` archives are proven, but no proven backup covers their rows yet."""
+
+    archives: int = 0
+    archived_rows: int = 0
+    removed_rows: int = 0
+    dropped_partitions: int = 0
+    expired_archives: int = 0
+    waiting: int = 0
+    failures: list[str] = msgspec.field(default_factory=list)
+    is_finished: bool = True
+
+
+class Run:
+    """One run over every table that has a rule. `rows` is how many an archive of single rows holds at most, about.
+
+    Even what is only read is read from the primary: a replica may not know yet what was done a moment ago.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        archives: Archives,
+        apps: Apps,
+        settings: Settings,
+        *,
+        now: datetime,
+        seconds: float = float("inf"),
+        rows: int = MOST_ROWS,
+    ) -> None:
+        self.database, self.archives, self.apps, self.settings, self.now = database, archives, apps, settings, now
+        self.ends = monotonic() + seconds
+        self.rows = rows
+        self.done = RetentionRun()
+
+    def is_late(self) -> bool:
+        """Whether the run's time is over."""
+        if monotonic() > self.ends:
+            self.done.is_finished = False
+        return not self.done.is_finished
+
+    def relations(self) -> Iterator[Relation]:
+        """Every table that rows may leave."""
+        for app in self.apps:
+            for table in app.tables.sorted_tables[::-1]:  # what refers to others goes before them
+                rule = app.retention.get(table.name)
+                if isinstance(rule, Expire):
+                    yield Relation(app, table, rule)
+
+    async def __call__(self) -> RetentionRun:
+        """All of it. What fails for one table does not keep the others; it is told, and tried again next time."""
+        for relation in self.relations():
+            if self.is_late():
+                break
+            try:
+                await self._keep(relation)
+            except Exception as error:
+                LOG.exception("retention of %s failed", relation.name)
+                self.done.failures.append(f"{relation.name}: {type(error).__name__}: {error}")
+        try:
+            await removing.sweep(self.database, self.archives)
+        except Exception as error:
+            LOG.exception("objects that are not needed were not removed")
+            self.done.failures.append(f"sweep: {type(error).__name__}: {error}")
+        return self.done
+
+    async def _keep(self, relation: Relation) -> None:
+        """Holds one table to its rule: first what was begun, then what is due now, then what is cold."""
+        before = self.now - relation.rule.after
+        if not relation.rule.archive:
+            self.done.removed_rows += await removing.purge(self.database, relation, before, self.is_late)
+            return
+        for dead in await self._archives(relation, ArchiveState.WRITING):
+            async with self.database.write() as db:
+                await ledger.move(db, dead, ArchiveState.VOID, "it was cut off")
+        ready = await self._archives(relation, ArchiveState.PROVEN, ArchiveState.REMOVING)
+        for archive in ready:
+            await self._remove(relation, archive)
+        async for span in self._due(relation, before):
+            archive = await making.make(self.database, self.archives, relation, span)
+            self.done.archives += 1
+            self.done.archived_rows += archive.rows
+            await self._remove(relation, archive)
+        await self._expire(relation)
+
+    async def _archives(self, relation: Relation, *states: ArchiveState) -> list[Archive]:
+        async with self.database.write() as db:
+            return await ledger.in_state(db, relation.app.name, relation.table.name, *states)
+
+    async def _due(self, relation: Relation, before: datetime) -> AsyncIterator[Span]:
+        """What is to be archived now, a span at a time."""
+        if relation.is_partitioned:
+            async with self.database.write() as db:
+                old = [each for each in await partitions.of(db, relation.name) if each.upper <= before]
+            taken = {each.partition for each in await self._archives(relation, ArchiveState.PROVEN)}
+            for each in old:
+                if each.name not in taken and not self.is_late():
+                    yield Span(each.lower, each.upper, each.name)
+            return
+        while not self.is_late():
+            async with self.database.write() as db:
+                await db.connection.execute("SET LOCAL statement_timeout = 0")
+                lower = await ledger.busy_until(db, relation.app.name, relation.table.name)
+                row = await db.connection.fetchrow(relation.bound(lower, before, self.rows))
+            if row is None:
+                return
+            yield Span(lower, row["at"] or before)
+
+    async def _remove(self, relation: Relation, archive: Archive) -> None:
+        """Lets the rows go that the archive holds, if a backup has them too."""
+        if self.is_late():
+            return
+        assert archive.proven_at is not None
+        if self.settings.retention_needs_backup and archive.state is ArchiveState.PROVEN:
+            async with self.database.write() as db:
+                if not await covered(db, archive.proven_at):
+                    self.done.waiting += 1
+                    return
+        if archive.partition is None:
+            self.done.removed_rows += await removing.delete_rows(
+                self.database, self.archives, relation, archive, self.is_late
+            )
+            return
+        async for attempt in stamina.retry_context(on=asyncpg.LockNotAvailableError, attempts=8, timeout=60):
+            with attempt:
+                if await removing.drop_partition(self.database, relation, archive):
+                    self.done.dropped_partitions += 1
+                    self.done.removed_rows += archive.rows
+
+    async def _expire(self, relation: Relation) -> None:
+        """What lay in the store for as long as the rule says goes there too."""
+        if relation.rule.cold is None:
+            return
+        async with self.database.write() as db:
+            cold = await ledger.cold(db, relation.app.name, relation.table.name, self.now - relation.rule.cold)
+        for archive in cold:
+            await removing.expire(self.database, archive)
+            self.done.expired_archives += 1
+
+
+class RetentionFailed(Exception):
+    """A run could not do all that was due."""
+
+
+@asynccontextmanager
+async def alone(database: Database, lease: timedelta = LEASE) -> AsyncIterator[None]:
+    """One run at a time, on any machine; refuses with `RetentionRunning`. Raises `RetentionFailed` for a lost lease."""
+    us = asyncio.current_task()
+    assert us is not None
+    async with AsyncExitStack() as stack:
+        try:
+            async with asyncio.timeout(min(1.0, lease.total_seconds() / 3)):
+                await stack.enter_async_context(held(database, "retention", lease))
+        except TimeoutError:
+            raise RetentionRunning from None
+        try:
+            yield
+        except asyncio.CancelledError as cancelled:
+            if not str(cancelled).startswith("lost the lease"):
+                raise
+            us.uncancel()
+            raise RetentionFailed(str(cancelled)) from None
+
+
+async def run(database: Database, archives: Archives, apps: Apps, settings: Settings) -> RetentionRun:
+    """A whole run, for as long as it takes."""
+    async with alone(database):
+        return await Run(database, archives, apps, settings, now=clock.now())()
+
+
+async def run_every_day(database: Database, archives: Archives, apps: Apps, settings: Settings) -> None:
+    """The nightly run. Raises what failed, so that the tick says so."""
+    done = await run(database, archives, apps, settings)
+    if done.failures:
+        raise RetentionFailed("; ".join(done.failures))
+
+
+async def run_now(database: Database, archives: Archives, apps: Apps, settings: Settings) -> RetentionRun:
+    """Let old rows go now.
+
+    Archives, proves and removes what is due, for twenty seconds at most: `is_finished` tells whether all was done.
+    What was begun is gone on with by the next run, be it the nightly one. Refuses while another run is at work.
+    """
+    async with alone(database):
+        return await Run(database, archives, apps, settings, now=clock.now(), seconds=IN_A_REQUEST)()

@@ -1,0 +1,1 @@
+"""The cache, with a real PostgreSQL, a real Redis and real processes."""

@@ -1,0 +1,1 @@
+"""What the house measures, of what it warns, and whom."""

@@ -1,0 +1,308 @@
+"""Every alert fires when what it warns of is the case, is told once, and resolves when it is over."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from entrepot.dev.anvil import Anvil, anvil
+from entrepot.dev.postgres import Server
+from entrepot.dev.standby import following
+from entrepot.kernel import clock
+from entrepot.kernel.app import App, Apps
+from entrepot.kernel.core import CORE
+from entrepot.kernel.db.database import Database
+from entrepot.kernel.db.query import Query
+from entrepot.kernel.monitor.delivery import deliver
+from entrepot.kernel.monitor.evaluate import judge
+from entrepot.kernel.monitor.measures import MEASURES
+from entrepot.kernel.monitor.model import Reading
+from entrepot.kernel.monitor.rules import RULES, rules_of
+from entrepot.kernel.settings import AlertSettings, BadSettings, ChainSettings, Settings
+from entrepot.kernel.supply import Resources
+from entrepot.kernel.upkeep import partitions
+from entrepot.kernel.values import new_id
+from entrepot.kernel.work.runner import Worker
+from entrepot.kernel.work.task import Task
+from entrepot.main import House
+from tests.bazaar import opened
+from tests.conftest import ROLE, TestDatabase, free_port, settings_for
+from tests.kernel.monitor.watch import Watch, watched
+
+NAP = Query("SELECT pg_sleep(:seconds)")
+ONE = Query("SELECT 1")
+TIMES = ["fired", "resolved"]
+
+
+def changed(**rules: AlertSettings) -> dict[str, AlertSettings]:
+    known = {"pool", "latency", "slow", "lag", "mirror", "chain", "transaction", "lock"}
+    return {**{name: AlertSettings(hold=0) for name in known}, **rules}
+
+
+@pytest.fixture
+async def watch(database: TestDatabase) -> AsyncIterator[Watch]:
+    async with watched(database, alerts=changed()) as made:
+        yield made
+
+
+def test_every_rule_has_a_measure() -> None:
+    assert {rule.name for rule in RULES} == set(MEASURES)
+
+
+async def test_a_pool_that_is_full_is_told_and_so_is_its_end(watch: Watch) -> None:
+    database, reporter = watch.house.database, watch.house.reporter
+    async with AsyncExitStack() as stack:
+        for _ in range(database.pool.usage.most):
+            await stack.enter_async_context(database.read())
+        reporter.look()
+    await reporter.report()
+    await watch.look()
+    await watch.look()
+    assert watch.told("pool") == ["fired"]
+    reporter.look()
+    await reporter.report()
+    await watch.look()
+    assert watch.told("pool") == TIMES
+
+
+async def test_slow_statements_are_told_and_so_is_their_end(watch: Watch) -> None:
+    await watch.look()
+    async with watch.house.database.read() as db:
+        for _ in range(4):
+            await db.value(NAP, seconds=0.25)
+    await watch.look()
+    assert watch.told("slow") == watch.told("latency") == ["fired"]
+    async with watch.house.database.read() as db:
+        for _ in range(100):
+            await db.value(ONE)
+    await watch.look()
+    assert watch.told("slow") == watch.told("latency") == TIMES
+
+
+async def test_a_transaction_that_stays_open_is_told_and_who_waits_for_its_lock(
+    database: TestDatabase, owner: asyncpg.Connection
+) -> None:
+    short = AlertSettings(threshold=0.3, hold=0)
+    async with watched(database, alerts=changed(transaction=short, lock=short)) as watch:
+        transaction = owner.transaction()
+        await transaction.start()
+        await owner.execute("LOCK TABLE core.secrets")
+        server = await asyncpg.connect(database.url)
+        waiting = asyncio.create_task(server.fetch("SELECT FROM core.secrets"))
+        await asyncio.sleep(0.5)
+        await watch.look()
+        assert watch.told("transaction") == watch.told("lock") == ["fired"]
+        (found,) = [each["data"]["told"] for each in watch.posts if each["data"]["rule"] == "lock"]
+        assert f"waits for [{owner.get_server_pid()}]" in found
+        await transaction.rollback()
+        await waiting
+        await watch.look()
+        assert watch.told("transaction") == watch.told("lock") == TIMES
+        await server.close()
+
+
+PROOF = """
+    INSERT INTO core.backup_proofs (id, backup, kind, from_lsn, to_lsn, covers_until, verified_at, outcome, findings,
+        tables, rows, seconds)
+    VALUES ($1, $1, 'full', '0/1', '0/2', $2, $2, 'proven', '{}', 1, 1, 1)
+"""
+
+
+async def test_a_backup_that_was_not_proven_for_too_long_is_told(
+    database: TestDatabase, owner: asyncpg.Connection
+) -> None:
+    async with watched(database, backup_url="memory:///") as watch:
+        await watch.look()
+        assert watch.told("backup") == ["fired"]  # none ever was
+        await owner.execute(PROOF, new_id(), clock.now())
+        await watch.look()
+        assert watch.told("backup") == TIMES
+    async with watched(database, backup_url="memory:///", backup_proof_limit=1) as watch:
+        await owner.execute("UPDATE core.backup_proofs SET covers_until = covers_until - interval '25 hours'")
+        await watch.look()
+        assert watch.told("backup") == ["fired"]
+
+
+@pytest.mark.parametrize(("rule", "name"), [("archive", "core.retention"), ("task", "core.purge_keys")])
+async def test_a_task_that_fails_is_told_until_it_runs_well(
+    rule: str, name: str, watch: Watch, owner: asyncpg.Connection
+) -> None:
+    (declared,) = [each for each in CORE.tasks if each.name == name]
+    table = "outbox" if rule == "archive" else "idempotency_keys"
+    await owner.execute(f"REVOKE DELETE ON core.{table} FROM {ROLE}")
+    await run_once(watch, declared, owner)
+    await watch.look()
+    assert watch.told(rule) == ["fired"]
+    await owner.execute(f"GRANT DELETE ON core.{table} TO {ROLE}")
+    await run_once(watch, declared, owner)
+    await watch.look()
+    assert watch.told(rule) == TIMES
+
+
+async def run_once(watch: Watch, declared: Task, owner: asyncpg.Connection) -> None:
+    """By a real worker, whose clock ticks every second."""
+    runs = "SELECT count(*) FROM core.cron_ticks WHERE task = $1 AND finished_at IS NOT NULL"
+    before = await owner.fetchval(runs, declared.name)
+    at_work = Place(watch.house, (replace(CORE, tasks=(replace(declared, cron="* * * * * *"),), services=()),))
+    async with working(at_work):
+        while await owner.fetchval(runs, declared.name) == before:
+            await asyncio.sleep(0.05)
+
+
+@dataclass
+class Place:
+    """As much of a house as a worker sees, with other apps in it."""
+
+    house: House
+    apps: tuple[App, ...]
+
+    @property
+    def database(self) -> Database:
+        return self.house.database
+
+    @property
+    def resources(self) -> Resources:
+        return self.house.resources
+
+
+@asynccontextmanager
+async def working(place: Place) -> AsyncIterator[None]:
+    work = asyncio.create_task(Worker(place).run())
+    try:
+        yield
+    finally:
+        work.cancel()
+        with suppress(asyncio.CancelledError):
+            await work
+
+
+async def test_a_mirror_that_stands_still_is_told_until_it_has_caught_up(
+    database: TestDatabase, owner: asyncpg.Connection
+) -> None:
+    async with AsyncExitStack() as stack:
+        opening = await stack.enter_async_context(Database(database.url, settings_for(database)))
+        bazaar = await stack.enter_async_context(opened(opening))
+        watch = await stack.enter_async_context(watched(database, alerts=changed(), chains=(bazaar.settings,)))
+        place = Place(watch.house, tuple(replace(app, tasks=()) for app in watch.house.apps))
+        await caught_up(place, bazaar.node, owner)
+        await watch.look()
+        assert watch.told("mirror") == []
+        await bazaar.node.mine(60)
+        await watch.look()
+        assert watch.told("mirror") == ["fired", "fired"]  # both contracts
+        await caught_up(place, bazaar.node, owner)
+        await watch.look()
+        assert sorted(watch.told("mirror")) == ["fired", "fired", "resolved", "resolved"]
+
+
+async def caught_up(place: Place, node: Anvil, owner: asyncpg.Connection) -> None:
+    """Mirrors until nothing is missing."""
+    head = await node.rpc.head()
+    behind = "SELECT count(*) < 2 OR bool_or(last_block < $1) FROM escrow.event_sync_cursor"
+    async with working(place):
+        while await owner.fetchval(behind, head - 1):
+            await asyncio.sleep(0.05)
+
+
+async def test_a_chain_that_does_not_answer_is_told(database: TestDatabase) -> None:
+    port = free_port()
+    told = ChainSettings("ethereum", 31_337, (f"http://127.0.0.1:{port}",))
+    async with watched(database, alerts=changed(), chains=(told,)) as watch:
+        watch.house.chains.all["ethereum"].rpc.patience = 1.0
+        await watch.look()
+        assert watch.told("chain") == ["fired"]
+        async with anvil(port=port, accounts=1):
+            await watch.look()
+            assert watch.told("chain") == TIMES
+
+
+OPEN = """
+    INSERT INTO core.chain_transactions (id, chain, sender, nonce, purpose, recipient, data, gas, max_fee, max_tip,
+        hashes, state, created_at)
+    VALUES ($1, 'ethereum', '0x', 1, 'timeout 1', '0x', '', 1, 1, 1, '{}', 'open', now() - interval '20 minutes')
+"""
+
+
+async def test_what_waits_for_too_long_is_told(watch: Watch, owner: asyncpg.Connection) -> None:
+    await owner.execute(OPEN, new_id())
+    await watch.look()
+    assert watch.told("queue") == ["fired"]
+    await owner.execute("UPDATE core.chain_transactions SET state = 'mined', ended_at = now()")
+    await watch.look()
+    assert watch.told("queue") == TIMES
+
+
+async def test_a_partition_that_is_missing_is_told_even_where_measurements_find_none(
+    watch: Watch, owner: asyncpg.Connection
+) -> None:
+    await owner.execute(f"DROP TABLE core.system_metrics_{clock.now():%Y_%m}")
+    with pytest.raises(asyncpg.CheckViolationError):
+        await watch.look()
+    assert watch.told("partition") == ["fired"]
+    async with watch.house.database.write() as db:
+        await partitions.keep_ahead(db, Apps(watch.house.apps))
+    await watch.look()
+    assert watch.told("partition") == TIMES
+
+
+async def test_what_passes_before_its_time_is_told_to_nobody(database: TestDatabase) -> None:
+    now, full = clock.now(), [Reading("server 1", 0.95, "95 %")]
+    async with watched(database, alerts={}) as watch:
+        rules = [rule for rule in RULES if rule.name == "pool"]
+
+        async def judged(seconds: float, readings: list[Reading] | None) -> None:
+            async with watch.house.database.write() as db:
+                await judge(db, watch.house.settings, rules, {"pool": readings}, now + timedelta(seconds=seconds))
+            await deliver(watch.house.database, watch.house.settings)
+
+        await judged(0, full)
+        await judged(59, full)
+        await judged(59, [])
+        await judged(60, full)
+        await judged(119, full)
+        assert watch.told("pool") == []
+        await judged(120, None)  # not known
+        await judged(121, full)
+        assert watch.told("pool") == ["fired"]
+        await judged(180, None)
+        assert watch.told("pool") == ["fired"]
+        await judged(240, [])
+        assert watch.told("pool") == TIMES
+
+
+def test_a_rule_that_is_not_there_cannot_be_set(tmp_path: Path) -> None:
+    with pytest.raises(BadSettings, match="there is no rule 'disk'"):
+        rules_of(Settings(home=tmp_path, alerts={"disk": AlertSettings(hold=1)}))
+
+
+async def test_a_replica_that_falls_behind_is_told_until_it_has_caught_up(
+    cluster: Server, database: TestDatabase, owner: asyncpg.Connection
+) -> None:
+    lag = AlertSettings(threshold=0.5, hold=0)
+    name = await owner.fetchval("SELECT current_database()")
+    with following(cluster.get_uri()) as standby:
+        replica = await asyncpg.connect(standby.address("postgres", name))
+        async with watched(database, alerts=changed(lag=lag)) as watch:
+            await replica.execute("SELECT pg_wal_replay_pause()")
+            while await replica.fetchval("SELECT pg_get_wal_replay_pause_state()") != "paused":
+                await asyncio.sleep(0.02)
+            for number in range(8):
+                await owner.execute("INSERT INTO core.leases VALUES ($1, $2, now())", str(number), new_id())
+                await asyncio.sleep(0.1)
+            await watch.look()
+            assert watch.told("lag") == ["fired"]
+            await replica.execute("SELECT pg_wal_replay_resume()")
+            where = await owner.fetchval("SELECT pg_current_wal_lsn()::text")
+            while not await replica.fetchval("SELECT pg_last_wal_replay_lsn() >= $1::text::pg_lsn", where):
+                await asyncio.sleep(0.02)
+            async with asyncio.timeout(10):
+                while "resolved" not in watch.told("lag"):
+                    await owner.execute("UPDATE core.leases SET expires_at = now()")
+                    await asyncio.sleep(0.2)
+                    await watch.look()
+        await replica.close()

@@ -1,0 +1,1 @@
+"""Tests of upkeep: migrations, partitions, retention, backups."""
