@@ -7,8 +7,8 @@ import pytest
 from entrepot.commands.doctor import collect, replicas
 from entrepot.dev import postgres
 from entrepot.dev.standby import Standby
-from tests.conftest import TestDatabase, settings_for
-from tests.kernel.followed import followed, primary, replica_of
+from tests.conftest import ROLE, TestDatabase, settings_for
+from tests.kernel.followed import followed, primary
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,8 @@ def standby(cluster: postgres.Server) -> Iterator[Standby]:
 
 
 async def test_the_doctor_tells_a_replica_from_what_is_none(standby: Standby, database: TestDatabase) -> None:
-    addresses = (replica_of(standby, database), database.url, "postgresql://nobody@127.0.0.1:9/nothing")
+    # Its own database may not have come there yet.
+    addresses = (standby.address(ROLE, "postgres"), database.url, "postgresql://nobody@127.0.0.1:9/nothing")
     found = await collect(replicas(settings_for(database, database_read_replica_url=",".join(addresses))))
     assert [each.state for each in found] == ["good", "bad", "bad"]
     assert "is no replica" in found[1].found
