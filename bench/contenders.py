@@ -73,7 +73,10 @@ def graphql(query: str, variables: dict[str, str | None]) -> str:
 
 
 def own(dsn: str, port: int) -> Command:
-    """Our own server, one worker, everything on; the limit of reads is set as high as it goes, not off."""
+    """Our own server, one worker, everything on but its cache, so that every read is one of PostgreSQL's, as a peer's is.
+
+    The limit of reads is set as high as it goes, not off.
+    """
     environment = {
         "DATABASE_URL": dsn.replace("postgres@", "entrepot_server@"),
         "ENTREPOT_HOME": str(server.directory() / "home"),
@@ -82,6 +85,7 @@ def own(dsn: str, port: int) -> Command:
         "ENTREPOT_POOL_SIZE": POOL,
         "ENTREPOT_POOL_OVERFLOW": "0",
         "ENTREPOT_READS_PER_MINUTE": "1000000",
+        "ENTREPOT_CACHE_BYTES": "0",
     }
     return Command("entrepot", [str(Path(sys.executable).with_name("entrepot")), "serve"], environment, ROOT)
 
