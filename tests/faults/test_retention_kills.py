@@ -24,26 +24,36 @@ from tests.faults.household import forked
 
 @dataclass(frozen=True)
 class Size:
-    """How much there is, how many rows an archive takes, how often and after how many seconds at most it is killed."""
+    """How much there is, how many rows an archive takes, and how often it is killed: so many archives and seconds at
+    most after it began."""
 
     messages: int
     metrics: int
     rows: int
     kills: int
-    longest: float
+    archives: int
+    seconds: float
 
 
 SIZE = (
-    Size(2_000_000, 1_000_000, 50_000, 100, 2.5)
+    Size(2_000_000, 1_000_000, 50_000, 100, 1, 1.5)
     if os.environ.get("FAULTS") == "full"
-    else Size(24_000, 9_000, 3_000, 10, 0.9)
+    else Size(24_000, 9_000, 3_000, 10, 2, 0.03)
 )
 
+ARCHIVES = "SELECT count(*) FROM core.archives"
 
-async def live_and_die(settings: Settings, dice: random.Random, log: Path) -> bool:
-    """A run, killed at a random instant from before its first statement on; answers whether it was at work still."""
+
+async def live_and_die(settings: Settings, dice: random.Random, log: Path, owner: asyncpg.Connection) -> bool:
+    """A run, killed at a random instant from before its first statement on; answers whether it was at work still.
+
+    It counts archives and not seconds alone, or else a quick machine would be done before the first kill.
+    """
+    enough = await owner.fetchval(ARCHIVES) + dice.randint(0, SIZE.archives)
     process = forked(caretaker.retain, log, settings, SIZE.rows)
-    await asyncio.to_thread(process.join, dice.random() ** 2 * SIZE.longest + 0.15)
+    while process.is_alive() and await owner.fetchval(ARCHIVES) < enough:
+        await asyncio.sleep(0.002)
+    await asyncio.to_thread(process.join, dice.random() * SIZE.seconds)
     is_at_work = process.is_alive()
     process.kill()
     process.join()
@@ -71,7 +81,7 @@ async def test_wherever_it_is_killed_no_row_is_lost_and_none_is_there_twice(
     await caretaker.fill(owner, SIZE.messages, SIZE.metrics)
     before, killed, began = await caretaker.images(owner), 0, monotonic()
     for _ in range(SIZE.kills):
-        killed += await live_and_die(settings, dice, tmp_path / "log")
+        killed += await live_and_die(settings, dice, tmp_path / "log", owner)
         assert await caretaker.found(owner) == (SIZE.messages, SIZE.metrics)
     done = await caretaker.run(settings, SIZE.rows)
     assert (done.failures, done.waiting) == ([], 0)

@@ -7,6 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from entrepot.apps.escrow.calls.arbitrators import ArbitratorPage
+from entrepot.apps.escrow.calls.disputes import Dispute
+from entrepot.apps.escrow.calls.evidence import SealedEvidence
 from entrepot.apps.escrow.calls.messages import MessagePage
 from entrepot.apps.escrow.calls.orders import Order, OrderPage
 from entrepot.apps.escrow.calls.products import ProductDetail, ProductPage
@@ -19,13 +22,24 @@ from entrepot.main import House
 from tests.apps.escrow.conftest import Caller, Market
 
 NOON = datetime(2026, 11, 21, 12, 0, 0, 123_456, tzinfo=UTC)
-COVERED = {ProductPage, ProductDetail, Profile, OrderPage, Order, MessagePage, ReviewPage}
+COVERED = {ProductPage, ProductDetail, Profile, OrderPage, Order, MessagePage, ReviewPage, ArbitratorPage, Dispute}
+AS_HANDED_IN = {SealedEvidence}
+"""Not PostgreSQL's: the content store gives back what it was given (test_evidence.py)."""
+SEATED = """
+    WITH member AS (INSERT INTO escrow.pool_members VALUES ('bsc', $1, 600.5, 600.5, $1, 52, 1, 3, true, $2, $2))
+    INSERT INTO escrow.arbitrators VALUES ($1, 600.5, $1, 52, 3, 12.345678, true, $2, $2)
+"""
+ON_RECORD = """
+    WITH handed_in AS (INSERT INTO escrow.evidence_uploads VALUES ($1, $2, 'bafyone', 'screenshot', $3, 10, $4))
+    INSERT INTO escrow.dispute_evidence (order_id, submitter_wallet, ipfs_hash, block_number, created_at)
+    VALUES ($1, $2, 'bafyone', 10, $4), ($1, $2, 'told to the contract only', 11, $4)
+"""
 
 
 def test_every_answer_that_postgresql_makes_is_looked_at_here() -> None:
     house = House(Settings(database_url="postgresql://nobody@nowhere.invalid/nothing", apps=("escrow",)))
     made = {each.signature.answer for each in house.endpoints() if each.signature.passes_json}
-    assert made == COVERED
+    assert made == COVERED | AS_HANDED_IN
 
 
 def test_what_is_read_most_is_answered_in_the_hot_lane() -> None:
@@ -33,7 +47,7 @@ def test_what_is_read_most_is_answered_in_the_hot_lane() -> None:
     lane = build(house.endpoints(), house.settings)
     assert isinstance(lane, HotLane)
     hot = {each.route.path for each in (*lane.exact.values(), *lane.below.values())}
-    assert hot == {"/products", "/products/{id}", "/profile/{wallet}"}
+    assert hot == {"/products", "/products/{id}", "/profile/{wallet}", "/arbitrators"}
 
 
 async def check(caller: Caller, path: str, kind: Any) -> None:
@@ -43,7 +57,7 @@ async def check(caller: Caller, path: str, kind: Any) -> None:
         body = await answer.read()
     read = msgspec.json.decode(body, type=kind, strict=True, dec_hook=read_value)
     assert msgspec.json.decode(ENCODER.encode(read)) == msgspec.json.decode(body)
-    assert not isinstance(read, ProductPage | OrderPage | MessagePage | ReviewPage) or read.items
+    assert not isinstance(read, ProductPage | OrderPage | MessagePage | ReviewPage | ArbitratorPage) or read.items
 
 
 @pytest.mark.parametrize("full", [True, False], ids=["everything given", "nothing that may be null"])
@@ -77,6 +91,21 @@ async def test_an_answer_is_what_its_struct_says(market: Market, seller: Caller,
         f"profile/{buyer.wallet}/reviews": ReviewPage,
     }.items():
         await check(buyer, path, kind)
+
+
+@pytest.mark.parametrize("drawn", [True, False])
+async def test_a_dispute_and_its_arbitrator_are_what_their_structs_say(
+    market: Market, seller: Caller, buyer: Caller, *, drawn: bool
+) -> None:
+    arbitrator = await market.member()
+    await market.owner.execute(SEATED, arbitrator.wallet, NOON)
+    columns: dict[str, Any] = {"status": "disputed", "draw_block": 7, "created_at": NOON}
+    columns |= dict.fromkeys(("dispute_opened_at", "dispute_deadline", "default_deadline"), NOON)
+    columns |= {"arbitrator_wallet": arbitrator.wallet} if drawn else {}
+    order = await market.order(await seller.lists(), buyer, **columns)
+    await market.owner.execute(ON_RECORD, order, buyer.wallet, arbitrator.wallet, NOON)
+    await check(buyer, f"disputes/{order}", Dispute)
+    await check(buyer, "arbitrators", ArbitratorPage)
 
 
 async def test_moments_and_amounts_have_the_same_form_whoever_wrote_them(market: Market, seller: Caller) -> None:

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from entrepot.kernel.app import App
 from entrepot.kernel.core import CORE
 from entrepot.kernel.db.database import Database
-from entrepot.kernel.db.doors import Read
+from entrepot.kernel.db.doors import Fresh
 from entrepot.kernel.http import server
 from entrepot.kernel.http.frames import Subscription, Watch
 from entrepot.kernel.http.openapi import document
@@ -45,7 +45,7 @@ class NoSuchStation(NotFound):
     """There is no such station."""
 
 
-async def tune(_db: Read, ask: Tune) -> Subscription:
+async def tune(_db: Fresh, ask: Tune) -> Subscription:
     """Listen to a station."""
     if ask.station == "secret":
         raise NoSuchStation
