@@ -28,13 +28,18 @@ class Times(Histogram):
 
 
 class Tally:
-    """What was observed of one kind of request since it was last handed on."""
+    """What was observed of one kind since it was last handed on."""
 
     __slots__ = ("counts", "seconds")
 
     def __init__(self) -> None:
         self.counts = [0] * (len(BOUNDS) + 1)
         self.seconds = 0.0
+
+    def add(self, seconds: float) -> None:
+        """One observation."""
+        self.counts[bisect_left(BOUNDS, seconds)] += 1
+        self.seconds += seconds
 
 
 class Meters:
@@ -46,7 +51,7 @@ class Meters:
         self.requests = Times(
             "entrepot_http_request_seconds", "Time to answer a request.", ("method", "route", "status"), buckets=BOUNDS
         )
-        self.pool_wait = Histogram(
+        self.pool_wait = Times(
             "entrepot_pool_wait_seconds", "Time that callers waited, where no connection was free.", buckets=BOUNDS
         )
         self.pool_taken = Counter("entrepot_pool_taken", "Connections that the pools lent.")
@@ -61,17 +66,23 @@ class Meters:
         self.pool_size, self.pool_in_use, self.pool_waiting = size, in_use, waiting
         self.cache = Counter("entrepot_cache", "What the caches did.", ("what",))
         self.fresh: dict[tuple[str, str, int], Tally] = {}
+        self.waits = Tally()
 
     def observe_request(self, method: str, route: str, status: int, seconds: float) -> None:
         """Counts one answered request. `route` is a template, so that there are few of them."""
         tally = self.fresh.get((method, route, status))
         if tally is None:
             tally = self.fresh[method, route, status] = Tally()
-        tally.counts[bisect_left(BOUNDS, seconds)] += 1
-        tally.seconds += seconds
+        tally.add(seconds)
+
+    def observe_wait(self, seconds: float) -> None:
+        """Counts one caller who found no connection free."""
+        self.waits.add(seconds)
 
     def hand_on(self) -> None:
         """Lets everybody see what was counted, which the access log does whenever it writes."""
+        waits, self.waits = self.waits, Tally()
+        self.pool_wait.add(waits.counts, waits.seconds)
         fresh, self.fresh = self.fresh, {}
         for (method, route, status), tally in fresh.items():
             self.requests.labels(method, route, str(status)).add(tally.counts, tally.seconds)

@@ -37,4 +37,4 @@ class Usage:
             yield
         finally:
             self.waiting -= 1
-            meters().pool_wait.observe(perf_counter() - began)
+            meters().observe_wait(perf_counter() - began)

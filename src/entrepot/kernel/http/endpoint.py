@@ -202,10 +202,10 @@ class Endpoint:
         door = self.signature.door
         key = self._key(call) if door is Write else None
         known_before = await self._before(ask)
-        if door is Read:
+        if door is Read and self.bookmarks is not None:
             return await self.database.read_after(call.progress, lambda db: self._operate(db, ask, known_before))
         call.progress.uses_primary = door is not None
-        if door is Fresh:
+        if door is Read or door is Fresh:
             async with self.database.read() as db:
                 return await self._operate(db, ask, known_before)
         if door is Write:

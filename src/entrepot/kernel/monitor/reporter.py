@@ -51,6 +51,7 @@ class Minute:
 
     def wait(self, share: float) -> float:
         """Within how many milliseconds that share of all callers had a connection."""
+        meters().hand_on()
         waits = _difference(counts_of(meters().pool_wait), self.waits)
         taken, waited = self.database.pool.usage.taken - self.taken, sum(waits)
         if not waited or share * taken <= taken - waited:
