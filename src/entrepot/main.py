@@ -1,5 +1,6 @@
 """The one file that meets every app: finds them, checks them, wires them."""
 
+import gc
 import pkgutil
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
@@ -124,6 +125,10 @@ def web(settings: Settings | None = None, *, is_process: bool = False) -> ASGIAp
     @asynccontextmanager
     async def lifespan(_app: Litestar) -> AsyncIterator[None]:
         async with house, farewell(house.live) if is_process else nullcontext():
+            if is_process:
+                # What was imported stays for good; the collector need not look at it again and again.
+                gc.collect()
+                gc.freeze()
             yield
 
     endpoints = house.endpoints()
