@@ -73,7 +73,7 @@ def graphql(query: str, variables: dict[str, str | None]) -> str:
 
 
 def own(dsn: str, port: int) -> Command:
-    """Our own server, one worker, everything on but its cache, so that every read is one of PostgreSQL's, as a peer's is.
+    """Our own server, one worker, everything on but its cache: as with the peers, PostgreSQL answers every read.
 
     The limit of reads is set as high as it goes, not off.
     """

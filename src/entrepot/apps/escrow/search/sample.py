@@ -13,6 +13,10 @@ import msgspec
 from entrepot.apps.escrow.calls.products import ListProducts
 
 
+MANY = 100
+"""So many of the sample that it does not matter how many more there are, and looking at each would cost too much."""
+
+
 class Sampled(msgspec.Struct, frozen=True):
     """A listing of the sample; `text` is what a search looks through, in lower case."""
 
@@ -83,9 +87,11 @@ class Sample:
         return reduce(and_, (self.masks.get(trigram, 0) for trigram in wanted), (1 << len(self)) - 1)
 
     def holders(self, text: str) -> int:
-        """How many of the sample hold this piece of text, in lower case."""
-        candidates = places(self.holding(trigrams(text)))
-        return sum(text in self.listings[n].text for n in candidates)
+        """How many of the sample hold this piece of text, in lower case; where they are many, how many at the most."""
+        candidates = self.holding(trigrams(text))
+        if (most := candidates.bit_count()) > MANY:
+            return most
+        return sum(text in self.listings[n].text for n in places(candidates))
 
     def hits(self, ask: ListProducts) -> list[int]:
         """The places of what the whole question finds in the sample."""
