@@ -12,7 +12,6 @@ import msgspec
 
 from entrepot.apps.escrow.calls.products import ListProducts
 
-
 MANY = 100
 """So many of the sample that it does not matter how many more there are, and looking at each would cost too much."""
 
