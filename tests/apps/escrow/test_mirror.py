@@ -86,13 +86,17 @@ async def test_a_reorganisation_takes_back_what_it_undid_and_orders_above_it_are
     async with indexing(doors, market) as indexer:
         await indexer.catch_up()
         lost = await buy(market, 20 * ONE)
-        await market.act(buyer, "buyerConfirmReceived", first)
+        await market.act(seller, "sellerConfirmDelivery", lost, DELIVERY)
+        for number in (lost, first):
+            await market.act(buyer, "buyerConfirmReceived", number)
         await indexer.catch_up()
         assert await disagreements(owner, market) == []
-        await market.reorg(2)
+        assert await owner.fetchval("SELECT sum(total_sold) FROM escrow.products") == 2
+        await market.reorg(4)
         await indexer.catch_up()
         assert await disagreements(owner, market) == []
         assert await owner.fetchval("SELECT status FROM escrow.orders WHERE onchain_order_id = 1") == "seller_confirmed"
+        assert await owner.fetchval("SELECT sum(total_sold) FROM escrow.products") == 0, "no sale has been made"
         assert await owner.fetchval("SELECT count(*) FROM escrow.orders WHERE orphaned_at IS NOT NULL") == 1
         assert await buy(market, 30 * ONE) == lost
         await indexer.catch_up()
