@@ -18,6 +18,7 @@ from granian.server.embed import Server
 from litestar.types import ASGIApp
 
 from entrepot.dev import postgres
+from entrepot.kernel.db.database import Database
 from entrepot.kernel.settings import Settings
 from entrepot.kernel.upkeep import migrate
 from entrepot.kernel.values import new_id
@@ -145,8 +146,17 @@ def settings_for(database: TestDatabase, **more: Any) -> Settings:
         "reads_per_minute": 100_000,
         "writes_per_minute": 100_000,
         "sign_ins_per_minute": 100_000,
+        "messages_per_minute": 100_000,
+        "messages_per_second": 1_000,
     }
     return Settings(**{**given, **database.settings, **more})
+
+
+@pytest.fixture
+async def doors(database: TestDatabase) -> AsyncIterator[Database]:
+    """The server's way into this test's database, within the test's own process."""
+    async with Database(database.url, settings_for(database)) as made:
+        yield made
 
 
 @pytest.fixture

@@ -38,6 +38,7 @@ def settings_for(home: Path, made: Cluster) -> Settings:
         {}, home=home, database_url=made.url("entrepot_server"), database_owner_url=made.url("postgres"), port=port,
         public_url=f"http://localhost:{port}", reads_per_minute=PLENTY, writes_per_minute=PLENTY,
         sign_ins_per_minute=PLENTY,
+        messages_per_minute=PLENTY,
     )  # fmt: skip
 
 

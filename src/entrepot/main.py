@@ -4,6 +4,7 @@ import gc
 import pkgutil
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
+from functools import partial
 from importlib import import_module
 from importlib.metadata import version
 from typing import Any, Self
@@ -27,6 +28,7 @@ from entrepot.kernel.http.openapi import document
 from entrepot.kernel.http.pages import pages
 from entrepot.kernel.http.route import Pace
 from entrepot.kernel.http.stream import StreamEndpoint
+from entrepot.kernel.http.traced import TracedEndpoint
 from entrepot.kernel.identity.operations import SignInHooks
 from entrepot.kernel.monitor.pages import health_pages
 from entrepot.kernel.monitor.reporter import Reporter
@@ -34,6 +36,7 @@ from entrepot.kernel.settings import BadSettings, Settings
 from entrepot.kernel.store.archives import Archives, archives_of
 from entrepot.kernel.store.objects import Objects
 from entrepot.kernel.store.opening import objects_of
+from entrepot.kernel.tracing import tracing, whole
 from entrepot.kernel.vault import Vault, key_file
 
 CHAIN_PATIENCE = 5.0  # seconds that a request waits for a node that does not answer
@@ -90,10 +93,12 @@ class House:
             Pace.READ: Limit(self.settings.reads_per_minute),
             Pace.WRITE: Limit(self.settings.writes_per_minute),
             Pace.SIGN_IN: Limit(self.settings.sign_ins_per_minute),
+            Pace.MESSAGE: Limit(self.settings.messages_per_minute),
         }
-        resources = self.resources
+        resources, traced = self.resources, tracing()
+        plain = Endpoint if traced is None else partial(TracedEndpoint, traced)
         return [
-            (StreamEndpoint if route.frames else Endpoint)(route, app.url, self.database, limits, resources)
+            (StreamEndpoint if route.frames else plain)(route, app.url, self.database, limits, resources)
             for app in self.apps
             for route in app.routes
         ]
@@ -124,7 +129,8 @@ def web(settings: Settings | None = None, *, is_process: bool = False) -> ASGIAp
 
     @asynccontextmanager
     async def lifespan(_app: Litestar) -> AsyncIterator[None]:
-        async with house, farewell(house.live) if is_process else nullcontext():
+        ends = (whole(), farewell(house.live)) if is_process else (nullcontext(), nullcontext())
+        async with ends[0], house, ends[1]:
             if is_process:
                 # What was imported stays for good; the collector need not look at it again and again.
                 gc.collect()

@@ -43,6 +43,7 @@ def demo_settings() -> Settings:
         reads_per_minute=PLENTY,
         writes_per_minute=PLENTY,
         sign_ins_per_minute=PLENTY,
+        messages_per_minute=PLENTY,
     )
     port = given.port if here.is_free(given.host, given.port) else here.free_port(given.host)
     return msgspec.structs.replace(given, port=port, public_url=f"http://localhost:{port}")

@@ -64,7 +64,7 @@ def settings(**more: Any) -> Settings:
 def environment(given: Settings) -> Mapping[str, str]:
     """The variables that give a child process these settings; what they do not name, it inherits."""
     plain = {variable(name): str(getattr(given, name)) for name in TO_CHILDREN}
-    paces = ("reads_per_minute", "writes_per_minute", "sign_ins_per_minute")
+    paces = ("reads_per_minute", "writes_per_minute", "sign_ins_per_minute", "messages_per_minute")
     plain.update({variable(name): str(getattr(given, name)) for name in paces})
     return {**plain, variable("chains"): msgspec.json.encode(given.chains).decode()}
 

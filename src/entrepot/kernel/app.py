@@ -56,7 +56,8 @@ class Partitioned:
 
     table: str
     key: str
-    """The column that it is partitioned by: a timestamp with time zone, and not null."""
+    """The column that it is partitioned by: a timestamp with time zone and not null, or an id of version 7, which has
+    its time in front, so that the id alone is unique in all partitions."""
     period: Period
     horizon: timedelta
     """How far ahead of now partitions are there."""

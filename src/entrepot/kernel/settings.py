@@ -111,6 +111,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     reads_per_minute: Count = 600
     writes_per_minute: Count = 120
     sign_ins_per_minute: Count = 20
+    messages_per_minute: Count = 1_200
+    """Messages from one address, however many wallets write from there."""
+    messages_per_second: Count = 20
+    """Messages of one wallet, for a minute on end."""
     body_limit: Count = 262_144
     """The largest request body, in bytes."""
     live_heartbeat: Annotated[float, msgspec.Meta(gt=0)] = 20.0

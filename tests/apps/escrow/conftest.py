@@ -1,10 +1,9 @@
 """A market with people who sign in over HTTP, a chain that all tests share, and orders as the mirror makes them."""
 
-import base64
 import secrets
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -12,16 +11,15 @@ import aiohttp
 import asyncpg
 import pytest
 from anyio.from_thread import start_blocking_portal
-from eth_account import Account
-from eth_account.messages import encode_defunct
-from eth_account.signers.local import LocalAccount
 
 from entrepot.dev import postgres
 from entrepot.kernel.chain.registry import Deployed
 from entrepot.kernel.db.database import Database
 from entrepot.kernel.settings import ChainSettings, Settings
 from entrepot.kernel.values import new_id
+from tests import callers
 from tests.bazaar import opened
+from tests.callers import Answer
 from tests.conftest import TestDatabase, cloned, served, settings_for
 
 HASH = "0x" + "ab" * 32
@@ -35,59 +33,11 @@ LISTING = {
 }
 
 
-def public_key() -> str:
-    """A NaCl public key, as far as a server can tell."""
-    return base64.b64encode(secrets.token_bytes(32)).decode()
-
-
 @dataclass
-class Answer:
-    """What a call was answered."""
+class Caller(callers.Caller):
+    """Somebody who trades."""
 
-    status: int
-    body: Any
-    headers: dict[str, str]
-
-
-@dataclass
-class Caller:
-    """Somebody who calls the server; with a token once signed in."""
-
-    http: aiohttp.ClientSession
-    account: LocalAccount = field(default_factory=Account.create)
-    key: str = field(default_factory=public_key)
-    token: str = ""
-
-    @property
-    def wallet(self) -> str:
-        return str(self.account.address)
-
-    async def call(self, method: str, path: str, *, key: str | None = None, **more: Any) -> Answer:
-        headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
-        headers |= {"Idempotency-Key": key} if key else {}
-        headers |= more.pop("headers", {})
-        root = "/api/v1/" if path.startswith(("auth/", "monitoring/")) else "/api/v1/escrow/"
-        async with self.http.request(method, root + path, headers=headers, **more) as answer:
-            body = await answer.json(content_type=None) if answer.status != 204 else None
-            return Answer(answer.status, body, dict(answer.headers))
-
-    async def get(self, path: str, **query: Any) -> Answer:
-        return await self.call("GET", path, params=query)
-
-    async def post(self, path: str, **body: Any) -> Answer:
-        return await self.call("POST", path, json=body)
-
-    async def patch(self, path: str, **body: Any) -> Answer:
-        return await self.call("PATCH", path, json=body)
-
-    async def sign_in(self, public_key: str | None = None) -> Answer:
-        nonce = (await self.post("auth/nonce", wallet=self.wallet)).body
-        signature = self.account.sign_message(encode_defunct(text=nonce["message"])).signature.to_0x_hex()
-        given = {"message": nonce["message"], "signature": signature}
-        answer = await self.post("auth/verify", **given, **({"public_key": public_key} if public_key else {}))
-        if answer.status == 200:
-            self.token = answer.body["token"]
-        return answer
+    app = "escrow"
 
     async def lists(self, **more: Any) -> dict[str, Any]:
         answer = await self.post("products", **{**LISTING, **more})
@@ -153,13 +103,7 @@ class Market:
 
     async def snapshot(self) -> dict[str, tuple[int, int]]:
         """How many rows each table has and which transaction was the last to write one."""
-        tables = await self.owner.fetch(
-            "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables WHERE schemaname IN ('escrow', 'core')"
-        )
-        return {
-            row[0]: tuple(await self.owner.fetchrow(f"SELECT count(*), max(xmin::text::bigint) FROM {row[0]}"))
-            for row in tables
-        }
+        return await callers.snapshot(self.owner, "escrow")
 
 
 @asynccontextmanager

@@ -11,7 +11,7 @@ from eth_account import Account
 
 from entrepot.kernel.wallet import Wallet
 from tests.apps.escrow.conftest import Caller, Market, SharedChain, opened_market
-from tests.apps.escrow.test_products import refused
+from tests.callers import refused
 from tests.conftest import TestDatabase
 
 OPERATOR = Account.create()

@@ -17,11 +17,11 @@ from entrepot.kernel.db.database import Database
 from entrepot.kernel.settings import ChainSettings
 from entrepot.kernel.wallet import Wallet
 from tests import bazaar
+from tests.apps.escrow.chain.deals import GOOD, ONE, indexing, mirror_pool
+from tests.apps.escrow.chain.test_audit import DEAD, traded
 from tests.apps.escrow.conftest import opened_market
-from tests.apps.escrow.test_audit import DEAD, mirror_pool, traded
-from tests.apps.escrow.test_mirror import GOOD, ONE, indexing
 from tests.bazaar import Bazaar
-from tests.conftest import TestDatabase, settings_for
+from tests.conftest import TestDatabase
 from tests.test_cli import Told, clean
 
 Shell = Callable[..., Awaitable[Told]]
@@ -33,12 +33,6 @@ LIST = f"""# wallets that somebody listed
   {OTHER_WALLET}   # with its checksum
 0x{ONE_WALLET[2:].upper()}
 """
-
-
-@pytest.fixture
-async def doors(database: TestDatabase) -> AsyncIterator[Database]:
-    async with Database(database.url, settings_for(database)) as made:
-        yield made
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Who may rule: every conflict by itself, at the edge of its time, and who is left."""
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -13,19 +12,12 @@ from entrepot.kernel.clock import now
 from entrepot.kernel.db.database import Database
 from entrepot.kernel.wallet import Wallet
 from tests.apps.escrow.conftest import Caller, Market
-from tests.conftest import TestDatabase, settings_for
 
 ADD_MEMBER = """
     INSERT INTO escrow.pool_members (chain, wallet, stake_amount, pledged, stake_token, reputation, assigned,
         total_resolved, is_active, registered_at, updated_at)
     VALUES ($1, $2, 500, 500, $2, 50, 0, 0, $3, now(), now())
 """
-
-
-@pytest.fixture
-async def doors(database: TestDatabase) -> AsyncIterator[Database]:
-    async with Database(database.url, settings_for(database)) as made:
-        yield made
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from typing import Any
 from eth_utils.crypto import keccak
 
 from tests.apps.escrow.conftest import Quarrel
-from tests.apps.escrow.test_products import refused
 from tests.apps.escrow.test_trades import STATES
+from tests.callers import refused
 
 WORD = 32
 

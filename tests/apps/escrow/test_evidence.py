@@ -10,8 +10,8 @@ from typing import Any
 from aiohttp.payload import BytesIOPayload
 
 from entrepot.kernel.store.cid import cid_of
-from tests.apps.escrow.conftest import Answer, Caller, Quarrel, SharedChain, opened_market
-from tests.apps.escrow.test_products import refused
+from tests.apps.escrow.conftest import Caller, Quarrel, SharedChain, opened_market
+from tests.callers import Answer, refused
 from tests.conftest import TestDatabase, free_port
 from tests.kernel.test_objects import noded
 

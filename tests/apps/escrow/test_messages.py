@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from tests.apps.escrow.conftest import Caller, Market
-from tests.apps.escrow.test_products import refused
+from tests.callers import refused
 
 
 def box(size: int = 40, **changes: Any) -> dict[str, Any]:

@@ -19,8 +19,8 @@ from entrepot.kernel.db.database import Database
 from entrepot.main import House
 from tests import court
 from tests.apps.escrow.conftest import Caller, Market
-from tests.apps.escrow.test_products import refused
 from tests.bazaar import ESCROW, Bazaar, opened
+from tests.callers import refused
 from tests.conftest import TestDatabase, served, settings_for
 
 HOUR = 3600

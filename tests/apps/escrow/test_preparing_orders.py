@@ -14,9 +14,9 @@ from entrepot.apps.escrow import events
 from entrepot.apps.escrow.payouts import share
 from entrepot.kernel.chain.rpc import Receipt, Rpc
 from entrepot.kernel.money import Amount
-from tests.apps.escrow.conftest import HASH, Answer, Caller, Market, SharedChain, opened_market
-from tests.apps.escrow.test_products import refused
+from tests.apps.escrow.conftest import HASH, Caller, Market, SharedChain, opened_market
 from tests.bazaar import TOKEN
+from tests.callers import Answer, refused
 from tests.conftest import TestDatabase
 
 CREATE = ["address", "address", "uint256", "bytes32", "bytes32"]

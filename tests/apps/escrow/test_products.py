@@ -4,13 +4,8 @@ import asyncio
 
 import pytest
 
-from tests.apps.escrow.conftest import LISTING, Answer, Caller, Market
-
-
-def refused(answer: Answer, status: int, kind: str, **facts: str) -> None:
-    """The answer is that refusal, with these facts."""
-    assert (answer.status, answer.body["type"]) == (status, f"/problems/{kind}"), answer.body
-    assert {name: answer.body[name] for name in facts} == facts
+from tests.apps.escrow.conftest import LISTING, Caller, Market
+from tests.callers import refused
 
 
 async def test_what_a_seller_lists_everyone_can_see(market: Market, seller: Caller) -> None:

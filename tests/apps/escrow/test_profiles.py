@@ -2,7 +2,8 @@
 
 from eth_account import Account
 
-from tests.apps.escrow.conftest import Caller, Market, public_key
+from tests.apps.escrow.conftest import Caller, Market
+from tests.callers import public_key
 
 
 async def test_anyone_may_see_a_profile_but_not_who_is_blacklisted(market: Market, seller: Caller) -> None:

@@ -1,7 +1,6 @@
 """Whatever orders and reviews there are, and however they came about, the profiles say what the rules make of them."""
 
 import random
-from collections.abc import AsyncIterator
 from typing import Any
 
 import asyncpg
@@ -19,7 +18,6 @@ from entrepot.kernel.values import new_id
 from entrepot.kernel.wallet import Wallet
 from tests.apps.escrow.replay import PEOPLE, WAYS, Replay
 from tests.apps.escrow.standings import settled, wrong
-from tests.conftest import TestDatabase, settings_for
 
 CLEAR = "TRUNCATE escrow.user_profiles, escrow.contract_events, escrow.event_sync_cursor CASCADE"
 PROFILES = """
@@ -57,12 +55,6 @@ ON_ONE_DATABASE = settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     print_blob=True,
 )
-
-
-@pytest.fixture
-async def doors(database: TestDatabase) -> AsyncIterator[Database]:
-    async with Database(database.url, settings_for(database)) as made:
-        yield made
 
 
 async def write(owner: asyncpg.Connection, number: int, product: Any, written: Any) -> None:

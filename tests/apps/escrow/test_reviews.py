@@ -7,9 +7,9 @@ from uuid import UUID
 
 import pytest
 
-from tests.apps.escrow.conftest import Answer, Caller, Market
+from tests.apps.escrow.conftest import Caller, Market
 from tests.apps.escrow.standings import wrong
-from tests.apps.escrow.test_products import refused
+from tests.callers import Answer, refused
 
 ENDED = ("completed", "resolved_buyer", "resolved_seller")
 OTHERWISE = ("created", "seller_confirmed", "disputed", "cancelled", "expired")

@@ -2,7 +2,8 @@
 
 import asyncio
 
-from tests.apps.escrow.conftest import Market, public_key
+from tests.apps.escrow.conftest import Market
+from tests.callers import public_key
 
 KEYS = "SELECT public_key FROM escrow.public_keys WHERE wallet = $1 ORDER BY since"
 KEY = "SELECT public_key FROM escrow.user_profiles WHERE wallet = $1"

@@ -11,8 +11,8 @@ import pytest
 from eth_abi.abi import decode
 from eth_utils.crypto import keccak
 
-from tests.apps.escrow.conftest import Caller, Market, SharedChain, public_key
-from tests.apps.escrow.test_products import refused
+from tests.apps.escrow.conftest import Caller, Market, SharedChain
+from tests.callers import public_key, refused
 
 SEALED = base64.b64encode(b"sealed to the buyer, and to nobody else").decode()
 DIGEST = hashlib.sha256(base64.b64decode(SEALED)).hexdigest()

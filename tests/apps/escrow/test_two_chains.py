@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 import pytest
 from eth_abi.abi import decode
 
-from tests.apps.escrow.test_products import refused
 from tests.apps.escrow.two_chains import TwoChains, two_chains
+from tests.callers import refused
 from tests.conftest import TestDatabase
 
 BUYERS = 200

@@ -11,6 +11,7 @@ import msgspec
 from eth_abi.abi import decode
 from eth_abi.exceptions import DecodingError
 
+from entrepot.kernel import tracing
 from entrepot.kernel.values import ENCODER
 
 RATE_LIMITED = re.compile(
@@ -113,7 +114,8 @@ class Endpoint:
     async def exchange(self, session: aiohttp.ClientSession, requests: Sequence[Request]) -> list[msgspec.Raw]:
         """The results in the order of the requests, sent as one. Raises RpcError or Unavailable."""
         try:
-            results = await self._exchange(session, requests)
+            with tracing.node(self.name, [request.method for request in requests]):
+                results = await self._exchange(session, requests)
         except Unavailable as failed:
             rest = failed.wait if failed.wait is not None else self._cool_down * (10 if failed.final else 1)
             self._rests_until = asyncio.get_running_loop().time() + rest

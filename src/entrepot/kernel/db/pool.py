@@ -13,6 +13,7 @@ import asyncpg
 from entrepot.kernel.db.usage import Usage
 from entrepot.kernel.refusal import Unavailable
 from entrepot.kernel.settings import Settings
+from entrepot.kernel.tracing import connection_class
 
 IDLE_BEFORE_PING = 1.0
 PING_PATIENCE = 5.0
@@ -139,7 +140,10 @@ class Pool:
     async def _connect(self) -> Held:
         settings = self.settings
         connection = await asyncpg.connect(
-            self.url, statement_cache_size=settings.statement_cache, timeout=settings.pool_timeout
+            self.url,
+            statement_cache_size=settings.statement_cache,
+            timeout=settings.pool_timeout,
+            connection_class=connection_class(),
         )
         self._all.add(connection)
         await prepare(connection)

@@ -196,9 +196,8 @@ class Endpoint:
 
     async def _run(self, call: Call, caller: Caller | None, given: dict[str, Any]) -> Reply:
         ask = self._ask(given)
-        if self.cache is not None and self.route.cached is not None and self.cache.knows(call.progress.brought):
-            call.progress.uses_primary = True
-            return Reply(self.route.status, await self.cache.answer(self.route.cached, ask, partial(self._load, ask)))
+        if self.cache is not None and (kept := await self._kept(self.cache, call.progress, ask)) is not None:
+            return kept
         door = self.signature.door
         key = self._key(call) if door is Write else None
         known_before = await self._before(ask)
@@ -231,10 +230,31 @@ class Endpoint:
             await idempotency.keep(db, caller.wallet, key, answer)
             return answer
 
-    async def _load(self, ask: Ask | None) -> bytes:
-        """The answer of the operation, to be kept."""
-        async with self.database.read() as db:
-            return (await self._operate(db, ask, {})).body
+    async def _kept(self, cache: Cache, progress: Progress, ask: Ask | None) -> Reply | None:
+        """The answer from the cache; None where the caller has seen more than that knows."""
+        assert self.route.cached is not None
+        try:
+            entry = await cache.answer(self.route.cached, ask, partial(self._load, ask), progress.brought)
+        except Refusal:
+            # "There is no such thing" is something that the caller has seen, too.
+            progress.uses_primary = True
+            raise
+        if entry is None:
+            return None
+        if entry.place is not None:
+            progress.reach(entry.place)
+        return Reply(self.route.status, entry.body)
+
+    async def _load(self, ask: Ask | None, progress: Progress) -> bytes:
+        """The answer of the operation, to be kept, and where in the log it stands."""
+        if self.bookmarks is None:
+            progress.uses_primary = True
+            async with self.database.read() as db:
+                return (await self._operate(db, ask, {})).body
+        made = await self.database.read_after(progress, lambda db: self._operate(db, ask, {}))
+        if progress.uses_primary:
+            await self.database.replicas.note(progress)
+        return made.body
 
     async def _before(self, ask: Ask | None) -> dict[str, object]:
         """What the operation must know first, by the name of its parameter; asked while no connection is held."""

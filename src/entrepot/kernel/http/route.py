@@ -47,6 +47,7 @@ class Pace(StrEnum):
     READ = "read"
     WRITE = "write"
     SIGN_IN = "sign in"
+    MESSAGE = "message"
 
 
 class BadRoute(Exception):
@@ -130,7 +131,7 @@ class Route:
     @property
     def has_body(self) -> bool:
         """Whether its input comes as JSON, and not in the query string."""
-        return self.method in ("POST", "PATCH")
+        return self.method in ("POST", "PUT", "PATCH")
 
 
 def get(path: str, operation: Operation, *, who: Who, **more: Any) -> Route:
@@ -148,6 +149,11 @@ def stream(
 def post(path: str, operation: Operation, *, who: Who, **more: Any) -> Route:
     """A route that makes something."""
     return Route(method="POST", path=path, operation=operation, who=who, **{"pace": Pace.WRITE, **more})
+
+
+def put(path: str, operation: Operation, *, who: Who, **more: Any) -> Route:
+    """A route that makes a thing be as it is told."""
+    return Route(method="PUT", path=path, operation=operation, who=who, **{"pace": Pace.WRITE, **more})
 
 
 def patch(path: str, operation: Operation, *, who: Who, **more: Any) -> Route:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from entrepot.kernel import clock
+from entrepot.kernel import clock, tracing
 from entrepot.kernel.db.database import Database
 from entrepot.kernel.db.doors import Read, Write
 from entrepot.kernel.supply import NotInHouse, Resources, supply, wants
@@ -116,7 +116,8 @@ class Worker:
             return
         failed: str | None = None
         try:
-            await job()
+            with tracing.task(task.name):
+                await job()
         except Exception as error:
             LOG.exception("task %s failed", task.name)
             failed = f"{type(error).__name__}: {error}"

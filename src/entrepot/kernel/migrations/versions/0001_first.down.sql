@@ -14,6 +14,10 @@ DROP FUNCTION core.freeze_partition(UUID);
 
 DROP FUNCTION core.partitions_of(TEXT);
 
+DROP FUNCTION core.time_of_id(UUID);
+
+DROP FUNCTION core.least_id(TIMESTAMP WITH TIME ZONE);
+
 DROP FUNCTION core.add_partition(TEXT, TEXT, TEXT, TIMESTAMP WITH TIME ZONE, TIMESTAMP WITH TIME ZONE);
 
 DROP TABLE core.system_metrics;

@@ -329,13 +329,30 @@ CREATE INDEX idx_metrics_timestamp ON core.system_metrics (timestamp);
 
 COMMENT ON TABLE core.system_metrics IS 'What every process measures of itself, once a minute; a partition for each month.';
 
+-- A partition's bounds are times, or where ids of version 7 are the key the least ids of these times (RFC 9562).
+CREATE FUNCTION core.least_id(at TIMESTAMP WITH TIME ZONE) RETURNS UUID IMMUTABLE STRICT PARALLEL SAFE LANGUAGE sql
+RETURN rpad(lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0'), 32, '0')::uuid;
+
+CREATE FUNCTION core.time_of_id(id UUID) RETURNS TIMESTAMP WITH TIME ZONE IMMUTABLE STRICT PARALLEL SAFE LANGUAGE sql
+RETURN to_timestamp(('x' || left(replace(id::text, '-', ''), 12))::bit(48)::bigint / 1000.0);
+
+REVOKE ALL ON FUNCTION core.least_id FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION core.time_of_id FROM PUBLIC;
+
 -- Bounds are told as the session writes times, so the session is told how.
 CREATE FUNCTION core.partitions_of(
     parent TEXT, OUT name TEXT, OUT lower TIMESTAMP WITH TIME ZONE, OUT upper TIMESTAMP WITH TIME ZONE
 ) RETURNS SETOF RECORD LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp SET "TimeZone" = 'UTC' SET "DateStyle" = 'ISO, YMD' AS $$
-    SELECT c.relname, b.bounds[1]::timestamptz, b.bounds[2]::timestamptz FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid,
-    LATERAL (SELECT regexp_match(pg_get_expr(c.relpartbound, c.oid), '^FOR VALUES FROM \(''(.+)''\) TO \(''(.+)''\)$') AS bounds) b
+    SELECT c.relname,
+        CASE WHEN b.by_id THEN core.time_of_id(b.bounds[1]::uuid) ELSE b.bounds[1]::timestamptz END,
+        CASE WHEN b.by_id THEN core.time_of_id(b.bounds[2]::uuid) ELSE b.bounds[2]::timestamptz END
+    FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid, LATERAL (
+        SELECT regexp_match(pg_get_expr(c.relpartbound, c.oid), '^FOR VALUES FROM \(''(.+)''\) TO \(''(.+)''\)$') AS bounds,
+            EXISTS (SELECT FROM pg_partitioned_table k JOIN pg_attribute a ON a.attrelid = k.partrelid AND a.attnum = k.partattrs[0]
+                WHERE k.partrelid = i.inhparent AND a.atttypid = 'uuid'::regtype) AS by_id
+    ) b
     WHERE i.inhparent = to_regclass(parent) ORDER BY 2
 $$;
 
@@ -347,11 +364,16 @@ CREATE FUNCTION core.add_partition(
     within TEXT, parent TEXT, name TEXT, lower TIMESTAMP WITH TIME ZONE, upper TIMESTAMP WITH TIME ZONE
 ) RETURNS VOID LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp SET "TimeZone" = 'UTC' SET "DateStyle" = 'ISO, YMD' AS $$
+DECLARE
+    by_id CONSTANT BOOLEAN := EXISTS (SELECT FROM pg_partitioned_table k JOIN pg_attribute a
+        ON a.attrelid = k.partrelid AND a.attnum = k.partattrs[0]
+        WHERE k.partrelid = to_regclass(format('%I.%I', within, parent)) AND a.atttypid = 'uuid'::regtype);
 BEGIN
     EXECUTE format('CREATE TABLE %1$I.%3$I (LIKE %1$I.%2$I INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING GENERATED)',
         within, parent, name);
     EXECUTE format('ALTER TABLE %1$I.%2$I ATTACH PARTITION %1$I.%3$I FOR VALUES FROM (%4$L) TO (%5$L)',
-        within, parent, name, lower, upper);
+        within, parent, name, CASE WHEN by_id THEN core.least_id(lower)::text ELSE lower::text END,
+        CASE WHEN by_id THEN core.least_id(upper)::text ELSE upper::text END);
 END $$;
 
 REVOKE ALL ON FUNCTION core.add_partition FROM PUBLIC;

@@ -38,6 +38,11 @@ def literal(moment: datetime) -> str:
     return f"'{moment.isoformat()}'::timestamptz"
 
 
+def least_id(moment: datetime) -> str:
+    """The least id of version 7 that was made at a moment, as SQL has it: for tables whose key of time is their id."""
+    return f"core.least_id({literal(moment)})"
+
+
 async def columns_of(db: Read, table: str) -> list[Column]:
     """The columns of a table ("schema"."table") that an archive has."""
     return await db.all(Column, COLUMNS, table=table)
@@ -73,9 +78,8 @@ class Relation:
     def within(self, lower: datetime | None, upper: datetime) -> str:
         """That a row's time lies from `lower` up to and without `upper`."""
         column = f"t.{quoted(self.rule.column)}"
-        return " AND ".join(
-            ([] if lower is None else [f"{column} >= {literal(lower)}"]) + [f"{column} < {literal(upper)}"]
-        )
+        bound = least_id if isinstance(self.table.columns[self.rule.column].type, sa.Uuid) else literal
+        return " AND ".join(([] if lower is None else [f"{column} >= {bound(lower)}"]) + [f"{column} < {bound(upper)}"])
 
     @property
     def may_leave(self) -> str:

@@ -11,8 +11,7 @@ from entrepot.kernel.chain.indexer import Indexer
 from entrepot.kernel.db.database import Database
 from tests import bazaar
 from tests.apps.escrow.agreement import disagreements, pool_disagreements
-from tests.apps.escrow.pool.conftest import catch_up, dispute
-from tests.apps.escrow.test_mirror import DAY, ONE
+from tests.apps.escrow.chain.deals import DAY, ONE, catch_up, dispute
 from tests.bazaar import Bazaar
 
 MEMBERS = "SELECT stake_amount, reputation, assigned, total_resolved, is_active FROM escrow.pool_members"

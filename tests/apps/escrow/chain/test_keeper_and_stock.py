@@ -1,7 +1,5 @@
 """The keeper and the shelves, on a real chain: what time does to orders, and what orders do to stock."""
 
-import hashlib
-from collections.abc import AsyncIterator
 from uuid import UUID
 
 import asyncpg
@@ -16,15 +14,11 @@ from entrepot.kernel.chain.keys import keep_key
 from entrepot.kernel.db.database import Database
 from entrepot.kernel.values import new_id
 from entrepot.kernel.vault import Vault
-from tests import bazaar
 from tests.apps.escrow.agreement import disagreements
+from tests.apps.escrow.chain.deals import DAY, DELIVERY, GOOD, ONE, buy
 from tests.bazaar import Bazaar
-from tests.conftest import TestDatabase, settings_for
 
-GOOD = hashlib.sha256(b"a good").digest()
-DELIVERY = hashlib.sha256(b"sealed").digest()
-PRICE = 25 * 10**6
-DAY = 86_400
+PRICE = 25 * ONE
 ADD_PROFILE = "INSERT INTO escrow.user_profiles (wallet, public_key) VALUES ($1, '') ON CONFLICT DO NOTHING"
 ADD_PRODUCT = """
     INSERT INTO escrow.products (id, seller_wallet, title_preview, description_preview, category, price_usdt, stock,
@@ -37,24 +31,6 @@ ADD_RESERVATION = """
 """
 ADD_MESSAGE = "INSERT INTO escrow.messages (order_id, sender_wallet, ciphertext, nonce) VALUES ($1, $2, 'x', 'y')"
 VAULT = Vault({"test": bytes(32)})
-
-
-@pytest.fixture
-async def doors(database: TestDatabase) -> AsyncIterator[Database]:
-    async with Database(database.url, settings_for(database)) as made:
-        yield made
-
-
-@pytest.fixture
-async def market(doors: Database) -> AsyncIterator[Bazaar]:
-    async with bazaar.opened(doors) as made:
-        yield made
-
-
-@pytest.fixture
-async def chains(market: Bazaar) -> AsyncIterator[Chains]:
-    async with Chains([market.settings]) as made:
-        yield made
 
 
 @pytest.fixture
@@ -82,13 +58,6 @@ async def reserve(owner: asyncpg.Connection, market: Bazaar, product: UUID) -> U
     return made
 
 
-async def buy(market: Bazaar, reference: bytes = bytes(32), price: int = PRICE) -> int:
-    number: int = await market.call("nextOrderId")
-    seller, buyer = market.parties[0].address, market.parties[1].address
-    await market.act(buyer, "createOrder", seller, market.token(), price, GOOD, reference)
-    return number
-
-
 async def shelf(owner: asyncpg.Connection, product: UUID) -> tuple[int, str, int]:
     row = await owner.fetchrow("SELECT stock, status, total_sold FROM escrow.products WHERE id = $1", product)
     assert row is not None
@@ -100,7 +69,7 @@ async def test_an_order_with_a_reservation_takes_its_id_and_its_unit(
 ) -> None:
     product = await list_product(owner, market, 1)
     reservation = await reserve(owner, market, product)
-    number = await buy(market, reservation.bytes + bytes(16))
+    number = await buy(market, PRICE, reservation.bytes + bytes(16))
     await indexer.catch_up()
     row = await owner.fetchrow("SELECT id, product_id, is_direct FROM escrow.orders")
     assert row is not None
@@ -116,9 +85,9 @@ async def test_someone_elses_reservation_or_price_makes_a_direct_order(
 ) -> None:
     product = await list_product(owner, market, 5)
     reservation = await reserve(owner, market, product)
-    await buy(market, reservation.bytes + bytes(16), price=PRICE - 10**6)
-    await buy(market, reservation.bytes + bytes(16))
-    await buy(market, reservation.bytes + bytes(16))
+    await buy(market, PRICE - ONE, reservation.bytes + bytes(16))
+    await buy(market, PRICE, reservation.bytes + bytes(16))
+    await buy(market, PRICE, reservation.bytes + bytes(16))
     await indexer.catch_up()
     query = "SELECT id = $1 AS is_reserved, is_direct FROM escrow.orders ORDER BY onchain_order_id"
     rows = await owner.fetch(query, reservation)
@@ -130,7 +99,7 @@ async def test_stock_is_never_negative_and_only_what_was_taken_comes_back(
     market: Bazaar, indexer: Indexer, owner: asyncpg.Connection
 ) -> None:
     product = await list_product(owner, market, 1)
-    first, second = await buy(market), await buy(market)
+    first, second = await buy(market, PRICE), await buy(market, PRICE)
     await indexer.catch_up()
     assert await shelf(owner, product) == (0, "sold_out", 0)
     await market.act(market.parties[1].address, "cancelOrder", second)
@@ -146,7 +115,7 @@ async def test_a_unit_that_comes_back_is_for_who_has_paid_and_got_none(
     market: Bazaar, indexer: Indexer, owner: asyncpg.Connection
 ) -> None:
     product = await list_product(owner, market, 1)
-    first, second = await buy(market), await buy(market)
+    first, second = await buy(market, PRICE), await buy(market, PRICE)
     for number, left in ((first, (0, "sold_out", 0)), (second, (1, "active", 0))):
         await market.act(market.parties[1].address, "cancelOrder", number)
         await indexer.catch_up()
@@ -156,7 +125,7 @@ async def test_a_unit_that_comes_back_is_for_who_has_paid_and_got_none(
 async def test_an_order_of_a_good_that_was_never_listed_gets_a_hidden_listing(
     market: Bazaar, indexer: Indexer, owner: asyncpg.Connection
 ) -> None:
-    await buy(market)
+    await buy(market, PRICE)
     await indexer.catch_up()
     assert await disagreements(owner, market) == []
     assert [tuple(row) for row in await owner.fetch("SELECT status, stock FROM escrow.products")] == [("deleted", 0)]
@@ -168,7 +137,7 @@ async def test_a_reorganisation_gives_the_unit_back_and_a_reservation_can_be_use
 ) -> None:
     product = await list_product(owner, market, 1)
     reservation = await reserve(owner, market, product)
-    await buy(market, reservation.bytes + bytes(16))
+    await buy(market, PRICE, reservation.bytes + bytes(16))
     await indexer.catch_up()
     order = await owner.fetchval("SELECT id FROM escrow.orders")
     buyer = market.parties[1].address
@@ -180,7 +149,7 @@ async def test_a_reorganisation_gives_the_unit_back_and_a_reservation_can_be_use
     assert await owner.fetchval("SELECT used_at IS NULL FROM escrow.reservations"), (
         "the unit is still kept for its buyer"
     )
-    await buy(market, reservation.bytes + bytes(16))
+    await buy(market, PRICE, reservation.bytes + bytes(16))
     await indexer.catch_up()
     assert await disagreements(owner, market) == []
     assert await owner.fetchval("SELECT id FROM escrow.orders WHERE orphaned_at IS NULL") == order
@@ -194,7 +163,7 @@ async def test_the_keeper_ends_due_orders_and_the_database_changes_only_by_the_e
     key = Account.from_key(market.parties[5].private_key)
     async with doors.write() as db:
         await keep_key(db, VAULT, KEEPER, key)
-    late, quiet = await buy(market), await buy(market)
+    late, quiet = await buy(market, PRICE), await buy(market, PRICE)
     await market.act(market.parties[0].address, "sellerConfirmDelivery", quiet, DELIVERY)
     await market.node.increase_time(DAY + 60)
     await indexer.catch_up()

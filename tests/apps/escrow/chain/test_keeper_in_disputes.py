@@ -11,8 +11,7 @@ from entrepot.kernel.chain.keys import keep_key
 from entrepot.kernel.db.database import Database
 from entrepot.kernel.vault import Vault
 from tests.apps.escrow.agreement import disagreements, pool_disagreements
-from tests.apps.escrow.pool.conftest import catch_up, dispute
-from tests.apps.escrow.test_mirror import DAY
+from tests.apps.escrow.chain.deals import DAY, catch_up, dispute
 from tests.bazaar import Bazaar
 
 VAULT = Vault({"test": bytes(32)})

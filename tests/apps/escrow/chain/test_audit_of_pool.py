@@ -11,8 +11,7 @@ from entrepot.apps.escrow.operations.findings import ChainAudit, Difference
 from entrepot.kernel.chain.chains import Chains
 from entrepot.kernel.chain.indexer import Indexer
 from entrepot.kernel.db.database import Database
-from tests.apps.escrow.pool.conftest import catch_up, dispute
-from tests.apps.escrow.test_mirror import DAY, DELIVERY, ONE, buy
+from tests.apps.escrow.chain.deals import DAY, DELIVERY, ONE, buy, catch_up, dispute
 from tests.bazaar import Bazaar
 
 TAMPERED = [

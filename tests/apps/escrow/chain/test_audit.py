@@ -1,7 +1,6 @@
 """The audit: clean while the mirror is right, whatever the chain does, and one line for each thing that is not."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from decimal import Decimal
 
 import asyncpg
@@ -10,14 +9,12 @@ import pytest
 from entrepot.apps.escrow.operations import audit as auditing
 from entrepot.apps.escrow.operations import views
 from entrepot.apps.escrow.operations.findings import ChainAudit, Difference
-from entrepot.apps.escrow.tasks import pool_indexer
 from entrepot.kernel.chain.chains import Chains
 from entrepot.kernel.db.database import Database
 from entrepot.kernel.settings import ChainSettings
-from tests import bazaar
-from tests.apps.escrow.test_mirror import DAY, DELIVERY, GOOD, ONE, buy, indexing
+from tests.apps.escrow.chain.deals import DAY, DELIVERY, GOOD, ONE, buy, indexing, mirror_pool
 from tests.bazaar import Bazaar
-from tests.conftest import TestDatabase, free_port, settings_for
+from tests.conftest import free_port
 
 DEAD = ChainSettings("bsc", 56, (f"http://127.0.0.1:{free_port()}",))
 TAMPERED = [
@@ -39,25 +36,10 @@ TAMPERED = [
 
 
 @pytest.fixture
-async def doors(database: TestDatabase) -> AsyncIterator[Database]:
-    async with Database(database.url, settings_for(database)) as made:
-        yield made
-
-
-@pytest.fixture
-async def market(doors: Database) -> AsyncIterator[Bazaar]:
+async def market(doors: Database, market: Bazaar) -> Bazaar:
     """The contracts; the pool, in which nobody is, has been mirrored."""
-    async with bazaar.opened(doors) as made:
-        await mirror_pool(doors, made)
-        yield made
-
-
-async def mirror_pool(doors: Database, market: Bazaar) -> None:
-    """Reads what the pool has said so far."""
-    async with Chains([market.settings]) as chains:
-        pool = await pool_indexer(doors, chains, market.chain)
-        assert pool is not None
-        await pool.catch_up()
+    await mirror_pool(doors, market)
+    return market
 
 
 async def audited(doors: Database, *chains: ChainSettings, every: bool = True) -> list[ChainAudit]:

@@ -1,54 +1,13 @@
 """The mirror of P2PEscrow: whatever happens on the chain, the database says the same."""
 
 import asyncio
-import hashlib
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import asyncpg
-import pytest
 
-from entrepot.apps.escrow.tasks import escrow_indexer
-from entrepot.kernel.chain.chains import Chains
-from entrepot.kernel.chain.indexer import Indexer
 from entrepot.kernel.db.database import Database
-from tests import bazaar
 from tests.apps.escrow.agreement import disagreements
+from tests.apps.escrow.chain.deals import DAY, DELIVERY, ONE, buy, indexing
 from tests.bazaar import Bazaar
-from tests.conftest import TestDatabase, settings_for
-
-GOOD = hashlib.sha256(b"a good").digest()
-DELIVERY = hashlib.sha256(b"sealed").digest()
-ONE = 10**6
-DAY = 86_400
-
-
-@pytest.fixture
-async def doors(database: TestDatabase) -> AsyncIterator[Database]:
-    async with Database(database.url, settings_for(database)) as made:
-        yield made
-
-
-@pytest.fixture
-async def market(doors: Database) -> AsyncIterator[Bazaar]:
-    async with bazaar.opened(doors) as made:
-        yield made
-
-
-@asynccontextmanager
-async def indexing(doors: Database, market: Bazaar) -> AsyncIterator[Indexer]:
-    async with Chains([market.settings]) as chains:
-        indexer = await escrow_indexer(doors, chains, market.chain)
-        assert indexer is not None
-        yield indexer
-
-
-async def buy(market: Bazaar, amount: int = 10 * ONE, reference: bytes = bytes(32)) -> int:
-    """A direct order by the second party from the first; its number."""
-    number: int = await market.call("nextOrderId")
-    seller, buyer = market.parties[0].address, market.parties[1].address
-    await market.act(buyer, "createOrder", seller, market.token(), amount, GOOD, reference)
-    return number
 
 
 async def test_every_status_that_the_contract_reaches_is_mirrored(

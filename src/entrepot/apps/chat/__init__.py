@@ -1,0 +1,1 @@
+"""Chat: wallet-to-wallet messages that the server cannot read."""

@@ -1,0 +1,1 @@
+"""What each call of chat takes and answers; the structs of an operation's signature."""

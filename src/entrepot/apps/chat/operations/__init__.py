@@ -1,0 +1,1 @@
+"""What can be done in chat: one function each."""

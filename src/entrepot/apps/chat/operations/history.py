@@ -1,0 +1,16 @@
+"""Reading what was said."""
+
+from typing import Annotated
+
+from entrepot.apps.chat.calls.messages import ListMessages, MessagePage
+from entrepot.apps.chat.refusals import NoSuchConversation
+from entrepot.apps.chat.store import history as store
+from entrepot.kernel.db.doors import Fresh, Json
+
+
+async def list_messages(db: Fresh, ask: ListMessages) -> Annotated[Json, MessagePage]:
+    """List the messages of a conversation, from the newest back, or on from one."""
+    found = await store.messages(db, ask)
+    if found is None:
+        raise NoSuchConversation
+    return found

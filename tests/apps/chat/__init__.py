@@ -1,0 +1,1 @@
+"""Chat, against a real database and over real HTTP."""
