@@ -38,6 +38,7 @@ from entrepot.kernel.store.objects import Objects
 from entrepot.kernel.store.opening import objects_of
 from entrepot.kernel.tracing import tracing, whole
 from entrepot.kernel.vault import Vault, key_file
+from entrepot.kernel.work.whispers import Whispers
 
 CHAIN_PATIENCE = 5.0  # seconds that a request waits for a node that does not answer
 
@@ -60,7 +61,8 @@ class House:
         self.objects = objects_of(settings)
         self.archives = archives_of(settings)
         self.kept = {kind: kind() for app in self.apps for kind in app.keeps}
-        self.live = Live(self.database, settings)
+        self.whispers = Whispers(self.database)
+        self.live = Live(self.database, settings, self.whispers)
         self.reports = reports_as is not None
         self.reporter = Reporter(reports_as or "command", self.database)
         self.cache = Cache(self.database, settings, (kind for app in self.apps for kind in app.caches))
@@ -70,6 +72,7 @@ class House:
         await self._stack.enter_async_context(self.database)
         await self._stack.enter_async_context(self.chains)
         await self._stack.enter_async_context(self.objects)
+        await self._stack.enter_async_context(self.whispers)
         await self._stack.enter_async_context(self.live)
         if self.reports:
             await self._stack.enter_async_context(self.reporter)
@@ -85,7 +88,8 @@ class House:
         hooks = SignInHooks(tuple(app.on_sign_in for app in self.apps if app.on_sign_in is not None))
         own = {Settings: self.settings, Chains: self.chains, Database: self.database, Vault: self.vault}
         shared = {Objects: self.objects, SignInHooks: hooks, Live: self.live, Apps: Apps(self.apps)}
-        return {**self.kept, **own, **shared, Archives: self.archives, Cache: self.cache, Reporter: self.reporter}
+        ways = {Archives: self.archives, Cache: self.cache, Reporter: self.reporter, Whispers: self.whispers}
+        return {**self.kept, **own, **shared, **ways}
 
     def endpoints(self) -> list[Endpoint]:
         """Every route of every app, checked against its operation."""

@@ -115,6 +115,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Messages from one address, however many wallets write from there."""
     messages_per_second: Count = 20
     """Messages of one wallet, for a minute on end."""
+    groups_per_day: Count = 50
+    """Groups that one wallet may make within a day."""
     body_limit: Count = 262_144
     """The largest request body, in bytes."""
     live_heartbeat: Annotated[float, msgspec.Meta(gt=0)] = 20.0
@@ -186,6 +188,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def backup_key_bytes(self) -> dict[str, bytes]:
         """The backups' keys, decoded."""
         return {name: base64.b64decode(text, validate=True) for name, text in self.backup_keys.items()}
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether the site is served under https, so that cookies are to travel by nothing else."""
+        return urlsplit(self.public_url).scheme == "https"
 
     @property
     def replica_urls(self) -> tuple[str, ...]:

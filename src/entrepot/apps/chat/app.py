@@ -3,10 +3,12 @@
 from datetime import timedelta
 
 from entrepot.apps.chat.model import STATUS
+from entrepot.apps.chat.operations.receipts import Receipts
 from entrepot.apps.chat.operations.sending import Outgoing
 from entrepot.apps.chat.operations.users import on_sign_in
 from entrepot.apps.chat.routes import ROUTES
 from entrepot.apps.chat.tables import METADATA
+from entrepot.apps.chat.tasks import TASKS
 from entrepot.kernel.app import App, Expire, Keep, Partitioned, Period
 
 PASSING = "What is over is removed by a task."
@@ -16,7 +18,8 @@ APP = App(
     tables=METADATA,
     routes=ROUTES,
     on_sign_in=on_sign_in,
-    keeps=(Outgoing,),
+    keeps=(Outgoing, Receipts),
+    tasks=TASKS,
     machines={"messages.status": STATUS},
     partitions={
         "messages": Partitioned(table="messages", key="id", period=Period.MONTH, horizon=timedelta(days=92)),
@@ -34,6 +37,7 @@ APP = App(
         "blocks": Keep("They are taken back by hand only."),
         "devices": Keep("Old messages stay attributable."),
         "one_time_keys": Keep("They wait to be given out, and go with that."),
+        "key_claims": Keep(PASSING),
         "key_log": Keep("Whoever checks keys looks back as far as they like."),
         "presence": Keep(PASSING),
     },

@@ -43,6 +43,9 @@ class Party(StrEnum):
     MEMBER = "member"
     ADMIN = "admin"
     OWNER = "owner"
+    INVITED = "invited"
+    HOLDER = "holder"
+    """Of a device, or of a block."""
 
 
 MOST_OCTETS = 65_536

@@ -75,6 +75,13 @@ groups = sa.Table(
     sa.Index("idx_groups_owner", "owner_id", "created_at"),
     sa.Index("idx_groups_created_at", "created_at"),
     sa.Index("idx_groups_is_public", "is_public"),
+    sa.Index(
+        "idx_groups_name",
+        sa.literal_column("lower(name::text)").label("name"),
+        "id",
+        postgresql_ops={"name": "text_pattern_ops"},
+        postgresql_where=sa.text("is_public AND deleted_at IS NULL"),
+    ),
     comment="Groups; the conversation of each has its id.",
 )
 
@@ -123,7 +130,6 @@ conversations = sa.Table(
     ),
     sa.Column("is_silent", sa.BOOLEAN, nullable=False, server_default=sa.false(), comment="One has blocked the other"),
     sa.Column("keeps_for", sa.INTEGER, comment="Seconds after which its messages disappear; null: they stay"),
-    sa.Column("unsettled", sa.BOOLEAN, nullable=False, server_default=sa.false(), comment="A status waits to be set"),
     sa.Column("created_at", MOMENT, nullable=False, server_default=NOW),
     sa.CheckConstraint("(first_id IS NULL) = (second_id IS NULL) AND first_id < second_id", name="chk_conversations"),
     sa.CheckConstraint("keeps_for > 0", name="chk_conversations_keeps_for"),
@@ -135,7 +141,6 @@ conversations = sa.Table(
         postgresql_where=sa.text("first_id IS NOT NULL"),
     ),
     sa.Index("idx_conversations_second", "second_id", postgresql_where=sa.text("second_id IS NOT NULL")),
-    sa.Index("idx_conversations_unsettled", "id", postgresql_where=sa.text("unsettled")),
     comment="Added: one row for each pair and each group; its lock orders the messages.",
     postgresql_with=ROOMY,
 )
@@ -148,8 +153,16 @@ cursors = sa.Table(
     sa.Column("from_seq", sa.BIGINT, nullable=False, server_default="1", comment="The first message that is theirs"),
     sa.Column("read_seq", sa.BIGINT, nullable=False, server_default="0"),
     sa.Column("delivered_seq", sa.BIGINT, nullable=False, server_default="0"),
+    sa.Column(
+        "is_unsettled",
+        sa.BOOLEAN,
+        nullable=False,
+        server_default=sa.false(),
+        comment="It has moved since statuses were set",
+    ),
     sa.CheckConstraint("read_seq <= delivered_seq", name="chk_cursors_read_is_delivered"),
     sa.Index("idx_cursors_user", "user_id"),
+    sa.Index("idx_cursors_unsettled", "conversation_id", "user_id", postgresql_where=sa.text("is_unsettled")),
     comment="Added: who is in a conversation, and how far they have received and read it. Unread is the rest.",
     postgresql_with=ROOMY,
 )
@@ -176,7 +189,13 @@ messages = sa.Table(
     sa.Column("ciphertext", BYTEA, comment="Null of an event"),
     sa.Column("nonce", BYTEA),
     sa.Column("event", JSONB, comment="What happened to the group, where it is no message of somebody's"),
-    sa.Column("status", sa.VARCHAR(10), nullable=False, server_default="sent", comment="Set from the cursors, later"),
+    sa.Column(
+        "status",
+        sa.VARCHAR(10),
+        nullable=False,
+        server_default="sent",
+        comment="Of a pair's: set from the cursors every minute; in a group it stays sent",
+    ),
     sa.Column("timestamp", MOMENT, nullable=False, server_default=NOW),
     sa.Column("expires_at", MOMENT, comment="When it disappears; null: it stays"),
     sa.CheckConstraint("status IN ('sent', 'delivered', 'read')", name="chk_messages_status"),
@@ -197,10 +216,10 @@ blocks = sa.Table(
     "blocks",
     METADATA,
     person("user_id", primary_key=True),
-    person("blocked_id", primary_key=True),
+    # A wallet and no user, so that a block of somebody who is not here is no different: it must not tell who is.
+    sa.Column("blocked_wallet", WALLET, primary_key=True),
     sa.Column("created_at", MOMENT, nullable=False, server_default=NOW),
-    sa.Index("idx_blocks_blocked", "blocked_id"),
-    comment="Added: who wants to hear nothing of whom; then neither hears of the other.",
+    comment="Added: who wants to hear nothing of which wallet; then neither hears of the other.",
 )
 
 devices = sa.Table(
@@ -211,9 +230,12 @@ devices = sa.Table(
     sa.Column("name", sa.VARCHAR(50)),
     sa.Column("identity_key", BYTEA, nullable=False, comment="Ed25519, 32 bytes; signs the keys below"),
     sa.Column("identity_signature", BYTEA, nullable=False, comment="The wallet's, over device and identity key"),
+    sa.Column("identity_version", sa.BIGINT, nullable=False, comment="The version of the wallet's keys that it names"),
+    sa.Column("chain_id", sa.BIGINT, nullable=False, comment="Where a contract wallet is asked about its signature"),
     sa.Column("signed_prekey_id", sa.BIGINT, nullable=False),
     sa.Column("signed_prekey", BYTEA, nullable=False, comment="X25519, 32 bytes"),
     sa.Column("signed_prekey_signature", BYTEA, nullable=False),
+    sa.Column("last_key_id", sa.BIGINT, nullable=False, comment="The highest of a one-time key; none comes twice"),
     sa.Column("created_at", MOMENT, nullable=False, server_default=NOW),
     sa.Column("changed_at", MOMENT, nullable=False, server_default=NOW),
     sa.Column("removed_at", MOMENT),
@@ -241,11 +263,26 @@ key_log = sa.Table(
     person("user_id", nullable=False),
     sa.Column("device_id", UUID, comment="Null where it is the wallet's own public key"),
     sa.Column("event", sa.VARCHAR(20), nullable=False),
+    sa.Column("version", sa.BIGINT, comment="Of the wallet's keys from then on, without gaps; null of a prekey"),
     sa.Column("key", BYTEA, comment="The new key; null where a device went"),
+    sa.Column("signature", BYTEA, comment="The wallet's; a prekey's: of the device's identity key"),
+    sa.Column("chain_id", sa.BIGINT, comment="As with devices"),
     sa.Column("at", MOMENT, nullable=False, server_default=NOW),
     sa.CheckConstraint("event IN ('public_key', 'device', 'identity', 'prekey', 'removed')", name="chk_key_log_event"),
     sa.Index("idx_key_log_user", "user_id", "id"),
     comment="Added: every key that a wallet has had here, for whoever wants to check; nobody can change it.",
+)
+
+key_claims = sa.Table(
+    "key_claims",
+    METADATA,
+    person("user_id", primary_key=True),
+    person("of_id", primary_key=True),
+    sa.Column("due", MOMENT, nullable=False, comment="When all that was claimed is forgotten (ITU-T I.371)"),
+    sa.Index("idx_key_claims_of", "of_id"),
+    sa.Index("idx_key_claims_due", "due"),
+    comment="Added: how often somebody has lately taken one-time keys of somebody, so that nobody drains them.",
+    postgresql_with=BUSY,
 )
 
 presence = sa.Table(

@@ -46,7 +46,7 @@ FAULTS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientE
 
 
 class NotThere(Exception):
-    """This replica cannot serve the read: it has not what the caller has seen, or is none any more."""
+    """This replica cannot serve the read: it has not what the caller has seen or asks for, or is none any more."""
 
 
 class Track:
@@ -98,7 +98,7 @@ class Replica:
         return self.has(progress) or asyncio.get_running_loop().time() >= self._in_vain_until
 
     async def read(self, progress: Progress, work: Callable[[Read], Awaitable[T]]) -> T:
-        """What `work` answers or refuses. Raises `NotThere`, one of `FAULTS`, or TimeoutError when it is taken out."""
+        """What `work` answers. Raises `NotThere`, one of `FAULTS`, or TimeoutError when it is taken out."""
         line = self.track.line
         async with asyncio.timeout(None) as limit:
             self._under_way.add(limit)
@@ -107,10 +107,9 @@ class Replica:
                     await self._catch_up(held, progress)
                     try:
                         answer = await work(Read(held.connection))
-                    except Refusal:
-                        # "There is no such thing" is something that the caller has seen, too.
-                        progress.reach(Bookmark(*line, await self._ask(held)))
-                        raise
+                    except Refusal as refused:
+                        # What is missing here may be on its way: who was sent a link has seen nothing, and expects it.
+                        raise NotThere from refused
                     progress.reach(Bookmark(*line, await self._ask(held)))
                     return answer
             finally:

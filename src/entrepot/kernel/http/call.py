@@ -10,6 +10,7 @@ from entrepot.kernel.db.causal import Progress
 from entrepot.kernel.http.problem import NotJson
 from entrepot.kernel.refusal import Malformed
 from entrepot.kernel.values import ENCODER
+from entrepot.kernel.wallet import Wallet
 
 JSON = ("content-type", "application/json")
 BOOKMARK, BOOKMARK_COOKIE = "entrepot-bookmark", "entrepot_bookmark"
@@ -35,6 +36,14 @@ def is_deep(document: bytes) -> bool:
     return False
 
 
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who signed in, and the hash of the token that says so."""
+
+    wallet: Wallet
+    session: bytes
+
+
 @dataclass(slots=True)
 class Call:
     """What an endpoint may know of a request."""
@@ -47,6 +56,10 @@ class Call:
     body: bytes = b""
     progress: Progress = field(default_factory=Progress)
     """How far in the database's history the caller has seen."""
+    caller: Caller | None = None
+    """Whose stream it came over, where it did. The session was looked at when that began, and is with each beat."""
+    given: dict[str, object] | None = None
+    """All fields of the input, those of the path too, where it came over a stream."""
 
     def header(self, name: bytes) -> str | None:
         """The first header of that lower-case name."""

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -17,7 +16,7 @@ from entrepot.kernel.db.doors import Fresh, Read, Write
 from entrepot.kernel.db.pool import LOST
 from entrepot.kernel.db.query import Query
 from entrepot.kernel.http import idempotency
-from entrepot.kernel.http.call import Call, Reply, reply
+from entrepot.kernel.http.call import Call, Caller, Reply, reply
 from entrepot.kernel.http.limits import Limit
 from entrepot.kernel.http.problem import problem
 from entrepot.kernel.http.route import FROM_SESSION, Ask, BadRoute, Pace, Route, Who, read_signature
@@ -48,14 +47,6 @@ def at_fault(error: msgspec.ValidationError) -> Malformed:
         field = reason.split("field `")[1].split("`")[0]
         reason = "is required" if "missing" in reason else "is not a field of this call"
     return Malformed(field=field or "body", reason=reason)
-
-
-@dataclass(frozen=True)
-class Caller:
-    """Who signed in, and the hash of the token that says so."""
-
-    wallet: Wallet
-    session: bytes
 
 
 class Endpoint:
@@ -159,7 +150,12 @@ class Endpoint:
                     raise
 
     async def _caller(self, call: Call) -> Caller:
-        token = call.token
+        caller = call.caller or await self._signed_in(call.token)
+        if self.route.who is Who.OPERATOR and caller.wallet not in self.operators:
+            raise Forbidden
+        return caller
+
+    async def _signed_in(self, token: str | None) -> Caller:
         if not token:
             raise Unauthenticated
         session = hashlib.sha256(token.encode()).digest()
@@ -167,14 +163,16 @@ class Endpoint:
             wallet = await db.value(SESSION, token_hash=session)
         if wallet is None:
             raise Unauthenticated
-        if self.route.who is Who.OPERATOR and wallet not in self.operators:
-            raise Forbidden
         return Caller(Wallet(wallet), session)
 
     def _given(self, call: Call, caller: Caller | None) -> dict[str, Any]:
         """Every field of the input, by name, not checked yet."""
-        given: dict[str, Any] = call.json_object() if self.route.has_body else dict(call.query_values())
-        for name in self.given_elsewhere:
+        if call.given is not None:
+            given, elsewhere = dict(call.given), self.from_session
+        else:
+            given = call.json_object() if self.route.has_body else dict(call.query_values())
+            elsewhere = self.given_elsewhere
+        for name in elsewhere:
             if name in given:
                 raise Malformed(field=name, reason="is not a field of this call")
         given.update(call.path)

@@ -40,7 +40,10 @@ class Subscription(msgspec.Struct, frozen=True):
     """What of the outbox a stream carries: some topics, and of these only what is about one thing where it is named."""
 
     topics: tuple[str, ...]
+    """Its own, which it follows until it ends. Letters to these, and no others, open and close further ones."""
     about: str | None = None
+    joined: frozenset[str] = frozenset()
+    """Further topics, as they are at this moment. What opens or closes one while the operation reads is found later."""
 
 
 class Frame(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
@@ -65,6 +68,20 @@ class RefusedFrame(msgspec.Struct, frozen=True, tag_field="kind", tag="refused")
     """The last frame before a close by refusal, whose code is 4000 and the status. `problem` is what HTTP answers."""
 
     problem: msgspec.Raw
+
+
+class ReplyFrame(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind", tag="reply"):
+    """What came of a call over the stream, with the status that HTTP has for it. It has no cursor."""
+
+    ref: str | None
+    """That of the call; null where none could be read."""
+    status: int
+    answer: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    """What HTTP answers, where it answers anything."""
+    problem: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    """What HTTP answers to what is refused."""
+    bookmark: str | msgspec.UnsetType = msgspec.UNSET
+    """Where there are replicas: the `Entrepot-Bookmark` to bring to HTTP."""
 
 
 OF_THE_HOUSE = (Ready, Beat, StartOver, RefusedFrame)

@@ -3,9 +3,9 @@
 import asyncio
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from contextlib import suppress
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import asyncpg
 from asyncpg import Record
@@ -15,14 +15,17 @@ from entrepot.kernel.db.database import Database
 from entrepot.kernel.db.listener import listen
 from entrepot.kernel.db.pool import GONE
 from entrepot.kernel.db.query import Query
+from entrepot.kernel.http import topics
+from entrepot.kernel.http.attendance import Roll
 from entrepot.kernel.http.frames import Beat, Frame, LiveCursor, Ready, StartOver
-from entrepot.kernel.http.socket import GOING_AWAY, Socket
+from entrepot.kernel.http.socket import GOING_AWAY, Socket, Take
 from entrepot.kernel.refusal import TooMany, Unavailable
 from entrepot.kernel.settings import Settings
 from entrepot.kernel.values import ENCODER
 from entrepot.kernel.wallet import Wallet
 from entrepot.kernel.work import outbox
 from entrepot.kernel.work.outbox import SESSIONS, Place, Snapshot
+from entrepot.kernel.work.whispers import CHANNEL, Whisper, Whispers
 
 LOG = logging.getLogger("entrepot.live")
 BREATH = 131_072  # characters after which the sockets get time to write, so that no burst makes a quick one slow
@@ -46,23 +49,41 @@ def encoded(frame: Frame) -> str:
 def frame_of(window: Place, row: Record) -> str:
     """A row as it is sent: its body with the cursor in front. The body is a struct with a kind, so never empty."""
     body: bytes = row["body"]
-    return f'{{"cursor":"{Place(window.base, window.upto, row["id"])}",{body[1:].decode()}'
+    return f'{{"cursor":"{window.text_of_window}{row["id"]}",{body[1:].decode()}'
+
+
+class Admitted(NamedTuple):
+    """From when on a socket is offered everything, and the further topics that it followed at that moment."""
+
+    now: Snapshot
+    joined: frozenset[str]
+
+
+class Joining(NamedTuple):
+    """A socket that waits to be let in."""
+
+    socket: Socket
+    seen: Snapshot
+    """From before its topics were read."""
+    admitted: "asyncio.Future[Admitted]"
 
 
 class Live:
     """The sockets of one process. Nothing runs while there are none."""
 
-    def __init__(self, database: Database, settings: Settings) -> None:
-        self.database, self.settings = database, settings
+    def __init__(self, database: Database, settings: Settings, whispers: Whispers) -> None:
+        self.database, self.settings, self.whispers = database, settings, whispers
+        whispers.heard_by.append(self._pass_on)
+        self.rolls: list[Roll] = []
         self.sockets: set[Socket] = set()
         self._readers: defaultdict[str, set[Socket]] = defaultdict(set)
         self._streams: Counter[Wallet] = Counter()
-        self._joining: list[tuple[Socket, asyncio.Future[Snapshot]]] = []
+        self._joining: list[Joining] = []
         self._place: Place | None = None
         self._wake, self._empty = asyncio.Event(), asyncio.Event()
         self._replays = asyncio.Semaphore(REPLAYS)
         self._tasks: list[asyncio.Task[None]] = []
-        self._checks: set[asyncio.Task[None]] = set()
+        self._running: set[asyncio.Task[None]] = set()
         self._is_closed = False
 
     async def __aenter__(self) -> Self:
@@ -70,23 +91,49 @@ class Live:
 
     async def __aexit__(self, *failure: object) -> None:
         await self.close()
-        running = [*self._tasks, *self._checks]
-        for task in running:
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+        if self._running:
+            await asyncio.wait(self._running, timeout=GOODBYE)
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._tasks, *self._running, return_exceptions=True)
 
     async def close(self) -> None:
         """Says goodbye to everybody, and lets nobody in any more."""
         self._is_closed = True
-        for socket in [*self.sockets, *(each for each, _ in self._joining)]:
+        for socket in [*self.sockets, *(each.socket for each in self._joining)]:
             socket.cut(GOING_AWAY, "the server is going away; come back with your last cursor")
         if self._streams:
             with suppress(TimeoutError):
                 async with asyncio.timeout(GOODBYE):
                     await self._empty.wait()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(GOODBYE):
+                for roll in self.rolls:
+                    await roll.settle()
+        for roll in self.rolls:
+            roll.close()
 
-    async def hold(self, socket: Socket, receive: Receive, after: LiveCursor | None) -> None:
-        """Serves a socket until it ends, on whichever side. Raises `TooMany` and `Unavailable` before it begins."""
+    def run(self, work: Coroutine[Any, Any, None]) -> None:
+        """Does it beside everything else; what is not done when the process ends has some seconds yet."""
+        task = asyncio.create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    async def hold(
+        self,
+        socket: Socket,
+        receive: Receive,
+        after: LiveCursor | None,
+        seen: Snapshot,
+        take: Take | None = None,
+        roll: Roll | None = None,
+    ) -> None:
+        """Serves a socket until it ends, on whichever side. Raises `TooMany` and `Unavailable` before it begins.
+
+        `seen` is of before its topics were read; `take` is called with what it says.
+        """
         if self._is_closed:
             raise Unavailable(part="server")
         if self._streams[socket.by.wallet] >= self.settings.live_streams:
@@ -94,10 +141,16 @@ class Live:
         self._streams[socket.by.wallet] += 1
         self._empty.clear()
         try:
-            now = await self._join(socket)
-            await self._bring_up(socket, None if after is None else Place.parse(after), now)
-            socket.open()
-            await socket.until_gone(receive)
+            admitted = await self._join(socket, seen)
+            if roll is not None:
+                roll.enter(socket.by.wallet)
+            try:
+                await self._bring_up(socket, None if after is None else Place.parse(after), admitted)
+                socket.open()
+                await socket.until_gone(receive, take)
+            finally:
+                if roll is not None:
+                    roll.leave(socket.by.wallet)
         except asyncio.CancelledError:
             if not socket.was_cut():
                 raise
@@ -112,14 +165,15 @@ class Live:
             if not self._streams:
                 self._empty.set()
 
-    async def _join(self, socket: Socket) -> Snapshot:
-        """Lets it in after the next read; from the answered snapshot on it is offered everything, once."""
+    async def _join(self, socket: Socket, seen: Snapshot) -> Admitted:
+        """Lets it in after the next read; from the answered moment on it is offered everything, once."""
         if not self._tasks:
             url = self.settings.database_direct_url or self.settings.database_url
-            running = (self._keep_reading(), self._keep_beating(), listen(url, self._wake.set))
+            hear = {CHANNEL: self.whispers.hear}
+            running = (self._keep_reading(), self._keep_beating(), listen(url, self._wake.set, hear))
             self._tasks = [asyncio.create_task(each) for each in running]
-        admitted: asyncio.Future[Snapshot] = asyncio.get_running_loop().create_future()
-        self._joining.append((socket, admitted))
+        admitted: asyncio.Future[Admitted] = asyncio.get_running_loop().create_future()
+        self._joining.append(Joining(socket, seen, admitted))
         self._wake.set()
         try:
             async with asyncio.timeout(PATIENCE):
@@ -129,13 +183,19 @@ class Live:
 
     def _leave(self, socket: Socket) -> None:
         self.sockets.discard(socket)
-        for topic in socket.to.topics:
-            self._readers[topic].discard(socket)
-            if not self._readers[topic]:
+        for topic in (*socket.to.topics, *socket.joined):
+            self._unfollow(socket, topic)
+
+    def _unfollow(self, socket: Socket, topic: str) -> None:
+        readers = self._readers.get(topic)
+        if readers is not None:
+            readers.discard(socket)
+            if not readers:
                 del self._readers[topic]
 
-    async def _bring_up(self, socket: Socket, after: Place | None, now: Snapshot) -> None:
+    async def _bring_up(self, socket: Socket, after: Place | None, admitted: Admitted) -> None:
         """Sends what it has missed between its cursor and the moment from which on it is offered everything."""
+        now = admitted.now
         if after is None:
             await socket.send(encoded(Ready(cursor=LiveCursor(now))))
             return
@@ -143,17 +203,21 @@ class Live:
             await socket.send(encoded(StartOver(cursor=LiveCursor(now))))
             return
         await socket.send(encoded(Ready(cursor=LiveCursor(after))))
-        for window in after.windows(now):
+        windows = after.windows(now)
+        async with self._replays, self.database.read() as db:
+            changed = [row for window in windows for row in await topics.changes(db, window, socket.to.topics)]
+        followed = topics.Replayed(socket.to, admitted.joined, changed)
+        for window in windows:
             place: Place | None = window
             while place is not None:
                 async with self._replays, self.database.read() as db:
-                    rows = await outbox.page(db, place, PAGE, socket.to.topics)
+                    rows = await outbox.page(db, place, PAGE, followed.all)
                     is_kept = await outbox.is_kept(db, after)
                 if not is_kept:
                     await socket.send(encoded(StartOver(cursor=LiveCursor(now))))
                     return
                 for row in rows:
-                    if socket.to.about in (None, row["about"]):
+                    if followed.take(row):
                         await socket.send(frame_of(window, row))
                 place = Place(window.base, window.upto, rows[-1]["id"]) if len(rows) == PAGE else None
 
@@ -181,14 +245,17 @@ class Live:
             if self._place is not None and self.sockets:
                 for window in self._place.windows(upto):
                     await self._read_window(db, window)
+            changed = await topics.changes_for(db, [(each.socket.to, each.seen) for each in joining], upto)
             self._place = Place.after(upto)
         del self._joining[: len(joining)]
-        for socket, admitted in joining:
+        for (socket, _, admitted), rows in zip(joining, changed, strict=True):
             if not admitted.done():
+                for row in rows:
+                    socket.joined = topics.changed(socket.joined, row)
                 self.sockets.add(socket)
-                for topic in socket.to.topics:
+                for topic in (*socket.to.topics, *socket.joined):
                     self._readers[topic].add(socket)
-                admitted.set_result(upto)
+                admitted.set_result(Admitted(upto, socket.joined))
 
     async def _read_window(self, db: Any, window: Place) -> None:
         place, unsent = window, 0
@@ -217,17 +284,40 @@ class Live:
     def _hand_out(self, window: Place, row: Record) -> int:
         """To every socket that follows it, encoded once. Answers how long the frame was, 0 where nobody does."""
         if row["topic"] == SESSIONS:
-            check = asyncio.create_task(self._check_wallet(row["about"]))
-            self._checks.add(check)
-            check.add_done_callback(self._checks.discard)
-        readers = self._readers.get(row["topic"])
+            self.run(self._check_wallet(row["about"]))
+        readers = self._readers_of(row["topic"], row["also"])
         if not readers:
             return 0
         frame = frame_of(window, row)
-        for socket in list(readers):
+        for socket in readers:
             if socket.to.about in (None, row["about"]):
                 socket.offer(frame)
+        if row["opens"] is not None or row["closes"] is not None:
+            for socket in readers:
+                self._change(socket, row)
         return len(frame)
+
+    def _readers_of(self, topic: str, also: str | None) -> list[Socket]:
+        """Whoever follows either, once."""
+        readers, more = self._readers.get(topic), None if also is None else self._readers.get(also)
+        if readers and more:
+            return list(readers | more)
+        return list(readers or more or ())
+
+    def _change(self, socket: Socket, row: Record) -> None:
+        """It follows a topic more, or one less, from here on."""
+        if topics.is_change_for(socket.to, row):
+            was, socket.joined = socket.joined, topics.changed(socket.joined, row)
+            for topic in was - socket.joined - set(socket.to.topics):
+                self._unfollow(socket, topic)
+            for topic in socket.joined - was:
+                self._readers[topic].add(socket)
+
+    def _pass_on(self, whisper: Whisper) -> None:
+        """To whoever follows it now, and not only one thing."""
+        for socket in self._readers_of(whisper.topic, whisper.also):
+            if socket.to.about is None:
+                socket.offer(whisper.frame)
 
     async def _keep_beating(self) -> None:
         while True:
@@ -238,6 +328,8 @@ class Live:
                 beat = encoded(Beat(cursor=LiveCursor(self._place)))
                 for socket in list(self.sockets):
                     socket.offer(beat)
+            for roll in self.rolls:
+                self.run(roll.beat())
 
     async def _check_wallet(self, wallet: str) -> None:
         with suppress(*TROUBLE):

@@ -11,7 +11,7 @@ import msgspec
 from entrepot.kernel.db.doors import Write
 from entrepot.kernel.http.endpoint import Endpoint
 from entrepot.kernel.http.examples import NoExample, example
-from entrepot.kernel.http.frames import OF_THE_HOUSE
+from entrepot.kernel.http.frames import OF_THE_HOUSE, ReplyFrame
 from entrepot.kernel.http.problem import (
     MEDIA_TYPE,
     KeyReused,
@@ -23,7 +23,7 @@ from entrepot.kernel.http.problem import (
     status_of,
 )
 from entrepot.kernel.http.route import FROM_SESSION, Ask, Route, Who
-from entrepot.kernel.http.stream import WrongOrigin
+from entrepot.kernel.http.stream import StreamEndpoint, WrongOrigin
 from entrepot.kernel.refusal import (
     CommitUnknown,
     Forbidden,
@@ -72,7 +72,13 @@ def refusals(endpoint: Endpoint) -> list[type[Refusal]]:
 def answers(endpoint: Endpoint) -> tuple[Any, ...]:
     """The structs that it answers with: of a live stream, its frames and the house's own."""
     frames = endpoint.route.frames
-    return (*frames, *OF_THE_HOUSE) if frames else (endpoint.signature.answer,)
+    of_calls = (ReplyFrame,) if endpoint.route.takes else ()
+    return (*frames, *OF_THE_HOUSE, *of_calls) if frames else (endpoint.signature.answer,)
+
+
+def taken(endpoint: Endpoint) -> dict[str, Endpoint]:
+    """The calls that it takes, where it is a live stream that takes some."""
+    return endpoint.calls.endpoints if isinstance(endpoint, StreamEndpoint) and endpoint.calls is not None else {}
 
 
 def takes_key(endpoint: Endpoint) -> bool:
@@ -88,7 +94,8 @@ def callers(route: Route) -> str:
 
 def document(endpoints: Sequence[Endpoint], title: str, version: str) -> dict[str, Any]:
     """The whole document, as JSON-ready data."""
-    structs = [kind for e in endpoints for kind in (e.signature.ask, *answers(e)) if kind is not None]
+    all_of_them = [each for e in endpoints for each in (e, *taken(e).values())]
+    structs = [kind for e in all_of_them for kind in (e.signature.ask, *answers(e)) if kind is not None]
     schemas, components = msgspec.json.schema_components(
         [*structs, Problem], schema_hook=describe_value, ref_template=REFERENCE
     )
@@ -137,7 +144,26 @@ def _operation(
     body = _body(endpoint, asks, components)
     if body is not None:
         described["requestBody"] = body
+    if calls := taken(endpoint):
+        described["x-calls"] = {name: _call(each, by_struct, asks) for name, each in calls.items()}
     return described
+
+
+def _call(endpoint: Endpoint, by_struct: dict[Any, Any], asks: dict[Any, Any]) -> dict[str, Any]:
+    """A call over a stream: what a frame asks, and what the reply's `answer` is."""
+    properties, required = _fields(endpoint, asks)
+    answer = endpoint.signature.answer
+    possible = set(refusals(endpoint)) - {NotJson, NoSuchRoute}
+    refused = sorted({(int(status_of(kind)), slug(kind)) for kind in possible})
+    return {
+        "summary": (inspect.getdoc(endpoint.route.operation) or "").partition("\n")[0].strip().rstrip("."),
+        "description": f"Who may call: {callers(endpoint.route)}.",
+        "ask": {"type": "object", "properties": properties, "required": required, "additionalProperties": False},
+        "status": 204 if answer is None else endpoint.route.status,
+        **({} if answer is None else {"answer": by_struct[answer]}),
+        "key": "required" if endpoint.route.needs_key else "optional" if takes_key(endpoint) else "none",
+        "problems": [{"status": status, "type": f"/problems/{name}"} for status, name in refused],
+    }
 
 
 def _fields(endpoint: Endpoint, asks: dict[Any, Any]) -> tuple[dict[str, Any], list[str]]:
@@ -182,7 +208,12 @@ def _responses(endpoint: Endpoint, by_struct: dict[Any, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if endpoint.route.frames:
         content = {"application/json": {"schema": {"oneOf": [by_struct[kind] for kind in answers(endpoint)]}}}
-        found["101"] = {"description": "A WebSocket; each of its messages is one of these.", "content": content}
+        told = "A WebSocket; each of its messages is one of these."
+        if endpoint.route.takes:
+            told += (
+                ' It takes the calls in `x-calls`: {"call": their name, "ref": yours, "ask": the input, "key": ...}.'
+            )
+        found["101"] = {"description": told, "content": content}
     elif answer is None:
         found["204"] = {"description": "Done; there is nothing to answer."}
     else:

@@ -4,8 +4,8 @@ Everything else is read from the operation itself: the door it needs, the input 
 """
 
 import inspect
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
@@ -14,6 +14,7 @@ import msgspec
 from entrepot.kernel.cache.kind import Cached
 from entrepot.kernel.db.database import Database
 from entrepot.kernel.db.doors import Fresh, Json, Read, Write
+from entrepot.kernel.http.attendance import Attendance
 from entrepot.kernel.refusal import Refusal
 from entrepot.kernel.settings import Settings
 
@@ -122,6 +123,10 @@ class Route:
 
     frames: tuple[type[msgspec.Struct], ...] = ()
     """What it sends, where it is a live stream: its operation then answers with a `Subscription`."""
+    takes: "Mapping[str, Route]" = field(default_factory=dict, hash=False)
+    """The calls that a live stream takes, by the name that a frame gives; they may be calls over HTTP as well."""
+    attendance: Attendance | type[Attendance] | None = None
+    """Who is told which wallets have this live stream open; a type is one of those that the app `keeps`."""
 
     @property
     def path_names(self) -> tuple[str, ...]:
@@ -142,7 +147,10 @@ def get(path: str, operation: Operation, *, who: Who, **more: Any) -> Route:
 def stream(
     path: str, operation: Operation, *, who: Who, frames: tuple[type[msgspec.Struct], ...], **more: Any
 ) -> Route:
-    """A WebSocket that tells what happens. Its operation decides whether the caller may listen, and to what."""
+    """A WebSocket that tells what happens. Its operation decides whether the caller may listen, and to what.
+
+    What it `takes` is carried to the operations of these routes as their caller's, without another look at the session.
+    """
     return Route(method="GET", path=path, operation=operation, who=who, frames=frames, **more)
 
 

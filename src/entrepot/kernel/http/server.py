@@ -72,6 +72,8 @@ class HotLane:
         self.litestar = litestar
         self.log = log
         self.trusted_proxies = settings.trusted_proxies
+        self.cookie_ends = f"; Path=/; HttpOnly; SameSite=Strict; Max-Age={LIFETIME}"
+        self.cookie_ends += "; Secure" if settings.is_secure else ""
         self.exact: dict[str, Endpoint] = {}
         self.below: dict[str, Endpoint] = {}
         taken = {endpoint.url for endpoint in endpoints if "{" not in endpoint.url}
@@ -108,7 +110,7 @@ class HotLane:
             + [(name.encode(), value.encode("latin-1")) for name, value in answer.headers],
         }
         if answer.bookmark:
-            cookie = f"{BOOKMARK_COOKIE}={answer.bookmark}; Path=/; HttpOnly; SameSite=Strict; Max-Age={LIFETIME}"
+            cookie = f"{BOOKMARK_COOKIE}={answer.bookmark}{self.cookie_ends}"
             start["headers"] += [(BOOKMARK.encode(), answer.bookmark.encode()), (b"set-cookie", cookie.encode())]
         body: Message = {"type": "http.response.body", "body": answer.body, "more_body": False}
         await send(start)
@@ -145,7 +147,7 @@ def handler(endpoint: Endpoint, log: AccessLog, settings: Settings) -> HTTPRoute
         except Refusal as refused:
             answer = refuse(refused)
         log.request(endpoint.route.method, endpoint.url, answer.status, perf_counter() - began)
-        return respond(answer)
+        return respond(answer, is_secure=settings.is_secure)
 
     path = endpoint.url.replace("}", ":str}")
     return HTTPRouteHandler(path, http_method=endpoint.route.method, status_code=endpoint.route.status)(handle)  # type: ignore[arg-type]
@@ -158,14 +160,14 @@ def stream_handler(endpoint: StreamEndpoint, log: AccessLog, settings: Settings)
         path = {name: str(value) for name, value in socket.path_params.items()}
         scope: Any = socket.scope
         call = Call(path, scope["query_string"], scope["headers"], client_of(scope, settings.trusted_proxies))
-        opened = await endpoint.serve(call, socket.receive, socket.send)
+        opened = await endpoint.serve(call, socket.receive, socket.send, log.request)
         log.request("WS", endpoint.url, 101, opened)
 
     return WebsocketRouteHandler(endpoint.url.replace("}", ":str}"))(handle)
 
 
-def respond(answer: Reply) -> Response[bytes]:
-    """A reply as Litestar sends it."""
+def respond(answer: Reply, *, is_secure: bool = False) -> Response[bytes]:
+    """A reply as Litestar sends it; its cookies go by https alone where it `is_secure`."""
     media = next((value for name, value in answer.headers if name == "content-type"), "application/json")
     response = Response(answer.body, status_code=answer.status, media_type=media)
     for name, value in answer.headers:
@@ -176,7 +178,13 @@ def respond(answer: Reply) -> Response[bytes]:
     if answer.bookmark:
         response.headers[BOOKMARK] = answer.bookmark
         response.set_cookie(
-            BOOKMARK_COOKIE, answer.bookmark, path="/", httponly=True, samesite="strict", max_age=LIFETIME
+            BOOKMARK_COOKIE,
+            answer.bookmark,
+            path="/",
+            httponly=True,
+            samesite="strict",
+            secure=is_secure,
+            max_age=LIFETIME,
         )
     return response
 

@@ -2,30 +2,41 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 from litestar.types import Receive, Send
 
-from entrepot.kernel.http.endpoint import Caller
+from entrepot.kernel.http.call import Caller
 from entrepot.kernel.http.frames import Subscription
 
 MOST_FRAMES, MOST_CHARACTERS = 4_096, 2_097_152
+MOST_CALLS = 32  # of one socket at a time; it is read no further until one of them is answered
 PATIENCE = 10.0  # seconds in which one frame must be taken
 FAREWELL = 1.0  # seconds for the last words to one who may not be listening
-GOING_AWAY, TAKES_NOTHING, TOO_SLOW = 1001, 4400, 4408
+GONE, GOING_AWAY, TAKES_NOTHING, TOO_SLOW = 1000, 1001, 4400, 4408
+Take = Callable[["Socket", str], None]
 
 
 class Socket:
     """An accepted WebSocket. While nothing is to be sent it costs one task, which waits for the other side to leave."""
 
-    __slots__ = ("_code", "_is_open", "_queue", "_reason", "_send", "_size", "_task", "_writer", "by", "to")
+    __slots__ = (
+        *("_calls", "_code", "_is_open", "_queue", "_reason", "_room", "_send", "_size", "_task", "_writer"),
+        *("bookmark", "by", "client", "joined", "to"),
+    )
 
-    def __init__(self, send: Send, by: Caller, to: Subscription) -> None:
-        self.by, self.to = by, to
+    def __init__(self, send: Send, by: Caller, to: Subscription, client: str = "") -> None:
+        self.by, self.to, self.client = by, to, client
+        self.joined = to.joined
+        self.bookmark = ""
+        """How far its calls have seen, where there are replicas."""
         self._send = send
-        self._queue: deque[str] = deque()
+        self._queue: deque[str] | None = None
         self._size = 0
+        self._calls = 0
+        self._room: asyncio.Future[None] | None = None
         self._writer: asyncio.Task[None] | None = None
         self._is_open = False
         self._code: int | None = None
@@ -35,12 +46,12 @@ class Socket:
     @property
     def waiting(self) -> int:
         """How many frames wait to be sent."""
-        return len(self._queue)
+        return len(self._queue or ())
 
     @property
     def is_behind(self) -> bool:
         """Whether a quarter of what may wait is waiting."""
-        return 4 * len(self._queue) > MOST_FRAMES or 4 * self._size > MOST_CHARACTERS
+        return 4 * self.waiting > MOST_FRAMES or 4 * self._size > MOST_CHARACTERS
 
     async def send(self, frame: str) -> None:
         """Sends it now; raises TimeoutError where it is not taken in time."""
@@ -52,6 +63,8 @@ class Socket:
         """Sends it as soon as what came before is sent; cuts the socket where too much is waiting."""
         if self._code is not None:
             return
+        if self._queue is None:
+            self._queue = deque()
         self._size += len(frame)
         if len(self._queue) >= MOST_FRAMES or self._size > MOST_CHARACTERS:
             self.cut(TOO_SLOW, "you read too slowly; come back with your last cursor")
@@ -68,17 +81,39 @@ class Socket:
         """Ends it with that close code, whatever it is waiting for."""
         if self._code is None:
             self._code, self._reason = code, reason
-            self._queue.clear()
+            self._queue = None
             if self._task is not None:
                 self._task.cancel()
 
-    async def until_gone(self, receive: Receive) -> None:
-        """Waits for the other side to leave; it has nothing to say here."""
+    async def until_gone(self, receive: Receive, take: Take | None) -> None:
+        """Waits for the other side to leave, and hands on what it says, where there is somebody who takes it."""
         while True:
             message: Any = await receive()
             if message["type"] == "websocket.disconnect":
                 return
-            self.cut(TAKES_NOTHING, "this stream takes no messages")
+            text = message.get("text")
+            if take is None:
+                self.cut(TAKES_NOTHING, "this stream takes no messages")
+            elif text is None:
+                self.cut(TAKES_NOTHING, "this stream takes text")
+            else:
+                take(self, text)
+                while self._calls >= MOST_CALLS:
+                    self._room = asyncio.get_running_loop().create_future()
+                    await self._room
+
+    def begin_call(self) -> None:
+        """One more of its calls is under way."""
+        self._calls += 1
+
+    def end_call(self, frame: str) -> None:
+        """One of its calls is answered."""
+        self._calls -= 1
+        if self._room is not None:
+            if not self._room.done():
+                self._room.set_result(None)
+            self._room = None
+        self.offer(frame)
 
     def was_cut(self) -> bool:
         """Whether a cancellation was ours, in which case it is over now."""
@@ -88,28 +123,30 @@ class Socket:
         return True
 
     async def end(self) -> None:
-        """Says goodbye where there is a reason, and leaves nothing running."""
+        """Says goodbye where there is a reason, and leaves nothing running but calls, whose answers nobody hears."""
         if self._writer is not None:
             self._writer.cancel()
         if self._code is not None:
             await close(self._send, self._code, self._reason)
+        self._code, self._queue = GONE, None
 
     def _write_on(self) -> None:
-        if self._is_open and self._queue and (self._writer is None or self._writer.done()):
+        if self._is_open and self._queue and self._writer is None:
             self._writer = asyncio.create_task(self._write())
 
     async def _write(self) -> None:
-        while self._queue:
-            frame = self._queue.popleft()
-            try:
+        try:
+            while self._queue:
+                frame = self._queue.popleft()
                 await self.send(frame)
-            except TimeoutError:
-                self.cut(TOO_SLOW, "you read too slowly; come back with your last cursor")
-                return
-            except Exception:  # noqa: BLE001 - the other side is gone, which its own task is about to hear
-                self._queue.clear()
-                return
-            self._size -= len(frame)
+                self._size -= len(frame)
+        except TimeoutError:
+            self.cut(TOO_SLOW, "you read too slowly; come back with your last cursor")
+        except Exception:  # noqa: BLE001, S110 - the other side is gone, which its own task is about to hear
+            pass
+        finally:
+            # Nothing is kept while nothing is to be sent: there may be thousands that are told nothing for hours.
+            self._writer, self._queue, self._size = None, None, 0
 
 
 async def close(send: Send, code: int, reason: str) -> None:

@@ -1,6 +1,7 @@
 """The endpoint of a live stream: who may listen is decided as for any other call, before the first frame."""
 
 import logging
+from functools import partial
 from time import perf_counter
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,8 +13,10 @@ from entrepot.kernel.chain.endpoint import ChainFailure
 from entrepot.kernel.db.database import Database
 from entrepot.kernel.db.doors import Fresh
 from entrepot.kernel.db.pool import LOST
-from entrepot.kernel.http.call import Call, Reply
-from entrepot.kernel.http.endpoint import BUSY, Caller, Endpoint, Limits
+from entrepot.kernel.http.attendance import Attendance, Roll
+from entrepot.kernel.http.call import Call, Caller, Reply
+from entrepot.kernel.http.calls import Calls, Note
+from entrepot.kernel.http.endpoint import BUSY, Endpoint, Limits
 from entrepot.kernel.http.frames import RefusedFrame, Subscription, Watch
 from entrepot.kernel.http.live import Live
 from entrepot.kernel.http.problem import Broken, UpgradeRequired, problem
@@ -22,6 +25,8 @@ from entrepot.kernel.http.socket import Socket, close
 from entrepot.kernel.refusal import Forbidden, Refusal, Unavailable
 from entrepot.kernel.supply import Resources
 from entrepot.kernel.values import ENCODER
+from entrepot.kernel.work import outbox
+from entrepot.kernel.work.outbox import Snapshot
 
 LOG = logging.getLogger("entrepot.http")
 REFUSED = 4000
@@ -52,21 +57,38 @@ class StreamEndpoint(Endpoint):
         if self.signature.door is not Fresh or self.signature.answer is not Subscription:
             raise BadRoute(f"live {self.url}: its operation reads the primary, and answers with a Subscription")
         self.live = live
+        taken = {name: Endpoint(each, url, database, limits, resources) for name, each in route.takes.items()}
+        if wrong := [name for name, each in taken.items() if each.route.frames or each.route.headers is not None]:
+            raise BadRoute(f"live {self.url}: {wrong[0]} is no call that a frame can answer")
+        self.calls = Calls(taken, self.url, live.run, self.limit) if taken else None
+        self.roll = self._roll(route.attendance, resources)
+
+    def _roll(self, wanted: Attendance | type[Attendance] | None, resources: Resources) -> Roll | None:
+        """Who is there, where somebody wants to know."""
+        if wanted is None:
+            return None
+        attendance: Any = resources.get(wanted) if isinstance(wanted, type) else wanted
+        if attendance is None:
+            raise BadRoute(f"live {self.url}: its attendance is none of what its app keeps")
+        roll = Roll(attendance, self.database)
+        self.live.rolls.append(roll)
+        return roll
 
     async def _answer(self, call: Call) -> Reply:
         """To plain HTTP: what a WebSocket would be refused with, or else that it takes one."""
         await self.subscribe(call)
         raise UpgradeRequired
 
-    async def subscribe(self, call: Call) -> tuple[Caller, Watch, Subscription]:
-        """Who listens to what, and from where. Raises a `Refusal`."""
+    async def subscribe(self, call: Call) -> tuple[Caller, Watch, Subscription, Snapshot]:
+        """Who listens to what, from where, and a snapshot of before that was read. Raises a `Refusal`."""
         self.limit.count(call.client)
         self._check_origin(call)
         caller = await self._caller(call)
         ask = self._ask(self._given(call, caller))
         assert isinstance(ask, Watch)
         async with self.database.read() as db:
-            return caller, ask, await self.route.operation(db, ask, **self.resources)
+            seen = await outbox.now(db)
+            return caller, ask, await self.route.operation(db, ask, **self.resources), seen
 
     def _check_origin(self, call: Call) -> None:
         """A browser sends its cookie from any page, and WebSockets know no same-origin policy: the page must be ours.
@@ -78,17 +100,22 @@ class StreamEndpoint(Endpoint):
         if page is not None and call.header(b"authorization") is None and page.lower() != ours:
             raise WrongOrigin(ours)
 
-    async def serve(self, call: Call, receive: Receive, send: Send) -> float:
-        """One WebSocket, from its beginning to its end. Answers after how many seconds it was open."""
+    async def serve(self, call: Call, receive: Receive, send: Send, note: Note | None = None) -> float:
+        """One WebSocket, from its beginning to its end. Answers after how many seconds it was open.
+
+        `note` is told of the calls that it makes, as of others.
+        """
         began = perf_counter()
         await receive()  # websocket.connect
         accept: Any = {"type": "websocket.accept"}
         await send(accept)
         opened = perf_counter() - began
         try:
-            caller, ask, subscription = await self.subscribe(call)
+            caller, ask, subscription, seen = await self.subscribe(call)
             opened = perf_counter() - began
-            await self.live.hold(Socket(send, caller, subscription), receive, ask.after)
+            socket = Socket(send, caller, subscription, call.client)
+            take = None if self.calls is None else partial(self.calls.take, note)
+            await self.live.hold(socket, receive, ask.after, seen, take, self.roll)
         except Refusal as refused:
             await refuse(send, refused)
         except (*LOST, *BUSY):

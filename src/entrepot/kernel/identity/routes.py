@@ -1,7 +1,5 @@
 """The routes of identity."""
 
-from urllib.parse import urlsplit
-
 from entrepot.kernel.http.route import OWN, Pace, Who, get, post
 from entrepot.kernel.identity import operations
 from entrepot.kernel.identity.model import Session
@@ -12,7 +10,7 @@ from entrepot.kernel.settings import Settings
 
 def session_cookie(session: Session, settings: Settings) -> list[tuple[str, str]]:
     """The session as a cookie that no script reads and no other site sends."""
-    secure = "; Secure" if urlsplit(settings.public_url).scheme == "https" else ""
+    secure = "; Secure" if settings.is_secure else ""
     lifetime = settings.session_hours * 3600
     value = f"entrepot_session={session.token}; Path=/; HttpOnly; SameSite=Strict; Max-Age={lifetime}{secure}"
     return [("set-cookie", value)]

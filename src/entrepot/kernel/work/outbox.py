@@ -6,6 +6,7 @@ the greatest one passes over the rows of slower transactions (docs/decisions/000
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Self
 
 import msgspec
@@ -17,19 +18,22 @@ from entrepot.kernel.db.query import Query
 from entrepot.kernel.values import ENCODER
 
 PUBLISH = Query("""
-    INSERT INTO core.outbox (topic, about, body)
-    SELECT v.topic, v.about, v.body::json FROM unnest(:topics::text[], :abouts::text[], :bodies::text[])
-        AS v(topic, about, body)
+    INSERT INTO core.outbox (topic, about, also, opens, closes, body)
+    SELECT v.topic, v.about, v.also, v.opens, v.closes, v.body::json
+    FROM unnest(:topics::text[], :abouts::text[], :alsos::text[], :opened::text[], :closed::text[], :bodies::text[])
+        AS v(topic, about, also, opens, closes, body)
 """)
 NOW = Query("SELECT pg_current_snapshot()::text")
 UNSEEN = """
-    SELECT xid, id, topic, about, body FROM core.outbox
+    SELECT xid, id, topic, about, also, opens, closes, body FROM core.outbox
     WHERE (xid >= :base_xmax OR xid = ANY(:base_xip::bigint[]))
         AND xid < :upto_xmax AND xid <> ALL(:upto_xip::bigint[]) AND id > :row {more}
     ORDER BY id LIMIT :most
 """
 OF_ALL = Query(UNSEEN.format(more=""))
-OF_TOPICS = Query(UNSEEN.format(more="AND topic = ANY(:topics::text[])"))
+TO_TOPICS = "AND (topic = ANY(:topics::text[]) OR also = ANY(:topics::text[]))"
+OF_TOPICS = Query(UNSEEN.format(more=TO_TOPICS))
+CHANGES = Query(UNSEEN.format(more=f"{TO_TOPICS} AND (opens IS NOT NULL OR closes IS NOT NULL)"))
 FORGOTTEN = Query("SELECT xid FROM core.outbox_floor")
 PURGE = Query("""
     DELETE FROM core.outbox WHERE ctid = ANY(ARRAY(
@@ -48,6 +52,13 @@ class Letter:
     topic: str
     body: msgspec.Struct
     about: str | None = None
+    also: str | None = None
+    """A second topic. Who follows both is told once."""
+    opens: str | None = None
+    """A topic that live streams follow from this letter on, when they are told of it by a topic of their own."""
+    closes: str | None = None
+    """A topic that these follow no longer. It is told in the order in which it happened only where whoever opens,
+    closes and publishes in it waits for the others, as by a lock on what the topic is about."""
 
 
 async def publish(db: Write, letters: Sequence[Letter]) -> None:
@@ -58,6 +69,9 @@ async def publish(db: Write, letters: Sequence[Letter]) -> None:
         PUBLISH,
         topics=[letter.topic for letter in letters],
         abouts=[letter.about for letter in letters],
+        alsos=[letter.also for letter in letters],
+        opened=[letter.opens for letter in letters],
+        closed=[letter.closes for letter in letters],
         bodies=[ENCODER.encode(letter.body).decode() for letter in letters],
     )
     db.announces = True
@@ -117,6 +131,11 @@ class Place:
     def __str__(self) -> str:
         return f"{self.base}~{self.upto}~{self.row}" if self.row else str(self.base)
 
+    @cached_property
+    def text_of_window(self) -> str:
+        """What the texts of all places in its window begin with."""
+        return f"{self.base}~{self.upto}~"
+
     def windows(self, upto: Snapshot) -> "tuple[Place, ...]":
         """What has to be read to be as far as `upto`: the rest of the window that it stands in, then all after it."""
         rest = (self,) if self.row else ()
@@ -136,17 +155,24 @@ async def now(db: Read) -> Snapshot:
 
 async def page(db: Read, window: Place, most: int, topics: Sequence[str] | None = None) -> list[Record]:
     """The next rows of a window, in the order in which they were written; fewer than `most` where it ends."""
-    given: dict[str, Any] = {} if topics is None else {"topics": list(topics)}
-    return await db.rows(
-        OF_ALL if topics is None else OF_TOPICS,
-        base_xmax=window.base.xmax,
-        base_xip=list(window.base.xip),
-        upto_xmax=window.upto.xmax,
-        upto_xip=list(window.upto.xip),
-        row=window.row,
-        most=most,
-        **given,
-    )
+    if topics is None:
+        return await db.rows(OF_ALL, most=most, **_bounds(window))
+    return await db.rows(OF_TOPICS, most=most, topics=list(topics), **_bounds(window))
+
+
+async def changes(db: Read, window: Place, most: int, topics: Sequence[str]) -> list[Record]:
+    """The next rows of a window that open or close a topic for the readers of these, in their order."""
+    return await db.rows(CHANGES, most=most, topics=list(topics), **_bounds(window))
+
+
+def _bounds(window: Place) -> dict[str, Any]:
+    return {
+        "base_xmax": window.base.xmax,
+        "base_xip": list(window.base.xip),
+        "upto_xmax": window.upto.xmax,
+        "upto_xip": list(window.upto.xip),
+        "row": window.row,
+    }
 
 
 async def is_kept(db: Read, place: Place) -> bool:

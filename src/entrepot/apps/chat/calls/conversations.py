@@ -33,6 +33,9 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
     read_seq: int
     delivered_seq: int
     unread: int
+    other_read_seq: int | None
+    other_delivered_seq: int | None
+    """How far the other of a pair has read and received; null in a group."""
     keeps_for: int | None
     """Seconds after which messages disappear."""
     last_message: Message | None
@@ -44,6 +47,14 @@ class ConversationPage(msgspec.Struct, frozen=True):
 
     items: list[Conversation]
     next_cursor: str | None
+
+
+class ChangeConversation(Ask, frozen=True, kw_only=True):
+    """For how long it keeps messages, in seconds; null keeps them."""
+
+    by: Wallet
+    id: UUID
+    keeps_for: Annotated[int, msgspec.Meta(ge=5, le=366 * 86_400)] | None
 
 
 class CountUnread(Ask, frozen=True):
@@ -68,7 +79,7 @@ class MarkRead(Ask, frozen=True, kw_only=True):
     delivered_seq: Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)] = 0
 
 
-class ReadSoFar(msgspec.Struct, frozen=True):
+class ReadSoFar(msgspec.Struct, frozen=True, kw_only=True):
     """How far the caller has read and received now."""
 
     conversation_id: UUID

@@ -4,6 +4,7 @@ from uuid import UUID
 
 from entrepot.apps.chat.refusals import NoSuchUser, StaleRoster
 from entrepot.apps.chat.store import pairs as store
+from entrepot.apps.chat.store import users
 from entrepot.kernel.db.database import Database
 from entrepot.kernel.refusal import Malformed
 from entrepot.kernel.values import new_id
@@ -23,4 +24,5 @@ async def between(database: Database, by: Wallet, other: Wallet, roster: int) ->
     if roster != found.roster:
         raise StaleRoster(found.roster)
     async with database.write() as db:
+        await users.lock(db, [by, other])
         return await store.make(db, new_id(), by, other)

@@ -8,7 +8,7 @@ from entrepot.apps.chat.calls.live import MessageSent
 from entrepot.apps.chat.calls.messages import Message, SendDirect, SendMessage, Sent
 from entrepot.apps.chat.operations import pairs
 from entrepot.apps.chat.operations.log import Log, made_at
-from entrepot.apps.chat.operations.topics import topics
+from entrepot.apps.chat.operations.topics import letter
 from entrepot.apps.chat.refusals import MessageIdTaken, NoSuchConversation, StaleRoster
 from entrepot.apps.chat.store import sending as store
 from entrepot.apps.chat.store.sending import Facts, Locked, Row
@@ -75,7 +75,7 @@ async def say(db: Write, asks: Sequence[SendMessage]) -> Sequence[Sent | Refusal
             assert known.sender_id is not None
             nonce = None if ask.nonce is None else ask.nonce.raw
             row = log.add(place, ask.message_id, known.sender_id, ciphertext=ask.ciphertext.raw, nonce=nonce)
-            letters.append(letter(place, row, ask))
+            letters.append(letter(place, told(place, row, ask)))
             result = Sent(row.id, place.id, row.seq, row.timestamp)
             said[row.id] = ask, result
         results.append(result)
@@ -108,8 +108,8 @@ def _refused(ask: SendMessage, known: Facts, place: Locked | None) -> Refusal | 
     return None
 
 
-def letter(place: Locked, row: Row, ask: SendMessage) -> Letter:
-    """What everybody in the conversation is told."""
+def told(place: Locked, row: Row, ask: SendMessage) -> MessageSent:
+    """As everybody in the conversation is told of it."""
     message = Message(
         id=row.id,
         seq=row.seq,
@@ -119,5 +119,4 @@ def letter(place: Locked, row: Row, ask: SendMessage) -> Letter:
         timestamp=row.timestamp,
         expires_at=row.expires_at,
     )
-    to, _ = topics(place)
-    return Letter(to, MessageSent(conversation_id=place.id, message=message, roster=place.roster))
+    return MessageSent(conversation_id=place.id, message=message, roster=place.roster)

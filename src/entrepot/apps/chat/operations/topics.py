@@ -2,7 +2,9 @@
 
 from uuid import UUID
 
+from entrepot.apps.chat.calls.live import ChatEvent
 from entrepot.apps.chat.store.sending import Locked
+from entrepot.kernel.work.outbox import Letter
 
 
 def of_wallet(wallet: str) -> str:
@@ -15,8 +17,8 @@ def of_group(group: UUID) -> str:
     return f"chat:{group}"
 
 
-def topics(place: Locked) -> tuple[str, str | None]:
-    """A topic of the conversation, and the other one where it is a pair's."""
+def letter(place: Locked, event: ChatEvent) -> Letter:
+    """To everybody in a conversation."""
     if place.first_wallet is None or place.second_wallet is None:
-        return of_group(place.id), None
-    return of_wallet(place.first_wallet), of_wallet(place.second_wallet)
+        return Letter(of_group(place.id), event)
+    return Letter(of_wallet(place.first_wallet), event, also=of_wallet(place.second_wallet))

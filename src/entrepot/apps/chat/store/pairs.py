@@ -4,25 +4,26 @@ from uuid import UUID
 
 import msgspec
 
+from entrepot.apps.chat.store.blocks import silent
 from entrepot.kernel.db.doors import Read, Write
 from entrepot.kernel.db.query import Query
 from entrepot.kernel.wallet import Wallet
 
 # The roster of a pair that has not written yet is what it begins with: how often the devices of the two have changed.
-FIND = Query("""
-    SELECT c.id, coalesce(c.roster, a.keys_version + b.keys_version) AS roster,
-        EXISTS (SELECT FROM chat.blocks WHERE (user_id, blocked_id) IN ((a.id, b.id), (b.id, a.id))) AS is_silent
+FIND = Query(f"""
+    SELECT c.id, coalesce(c.roster, a.keys_version + b.keys_version) AS roster, {silent("a", "b")} AS is_silent
     FROM chat.users a JOIN chat.users b ON b.wallet_address = :other
     LEFT JOIN chat.conversations c ON c.first_id = least(a.id, b.id) AND c.second_id = greatest(a.id, b.id)
     WHERE a.wallet_address = :by
 """)
-# The two users are locked, so that no device comes or goes, and no block, unseen by the new conversation.
-MAKE = Query("""
+# The two users were locked before, so that no device comes or goes, and no block, unseen by the new conversation.
+MAKE = Query(f"""
     WITH two AS MATERIALIZED (
-        SELECT id, keys_version FROM chat.users WHERE wallet_address IN (:by, :other) ORDER BY id FOR NO KEY UPDATE
+        SELECT id, wallet_address, keys_version FROM chat.users WHERE wallet_address IN (:by, :other)
     ), made AS (
-        INSERT INTO chat.conversations (id, first_id, second_id, roster)
-        SELECT :id, min(id), max(id), sum(keys_version) FROM two
+        INSERT INTO chat.conversations (id, first_id, second_id, roster, is_silent)
+        SELECT :id, a.id, b.id, a.keys_version + b.keys_version, {silent("a", "b")}
+        FROM two a JOIN two b ON a.id < b.id
         ON CONFLICT (first_id, second_id) WHERE first_id IS NOT NULL DO UPDATE SET last_at = conversations.last_at
         RETURNING id
     ), entered AS (
@@ -46,6 +47,6 @@ async def find(db: Read, by: Wallet, other: Wallet) -> Pair | None:
 
 
 async def make(db: Write, conversation: UUID, by: Wallet, other: Wallet) -> UUID:
-    """Their conversation, by the given id where there is none yet."""
+    """Their conversation, by the given id where there is none yet; to be called with both users locked."""
     made: UUID = await db.value(MAKE, id=conversation, by=by, other=other)
     return made

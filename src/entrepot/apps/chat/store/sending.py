@@ -45,10 +45,15 @@ MOVE = Query("""
         FROM unnest(:ids::uuid[], :seqs::bigint[], :messages::uuid[], :times::timestamptz[], :months::date[],
             :rosters::bigint[]) AS g(id, seq, message, at, month, roster)
         WHERE c.id = g.id
+    ), held AS MATERIALIZED (
+        SELECT c.conversation_id, c.user_id, g.seq FROM chat.cursors c
+        JOIN unnest(:places::uuid[], :senders::bigint[], :own_seqs::bigint[]) AS g(id, sender, seq)
+            ON c.conversation_id = g.id AND c.user_id = g.sender
+        ORDER BY c.conversation_id, c.user_id FOR NO KEY UPDATE OF c
     )
-    UPDATE chat.cursors c SET read_seq = g.seq, delivered_seq = greatest(c.delivered_seq, g.seq)
-    FROM unnest(:places::uuid[], :senders::bigint[], :own_seqs::bigint[]) AS g(id, sender, seq)
-    WHERE c.conversation_id = g.id AND c.user_id = g.sender AND c.read_seq < g.seq
+    UPDATE chat.cursors c SET read_seq = held.seq, delivered_seq = greatest(c.delivered_seq, held.seq),
+        is_unsettled = true
+    FROM held WHERE (c.conversation_id, c.user_id) = (held.conversation_id, held.user_id) AND c.read_seq < held.seq
 """)
 ENTER_MONTHS = Query("""
     INSERT INTO chat.conversation_months AS m (conversation_id, month, first_seq, last_seq)

@@ -14,6 +14,8 @@ DROP TABLE chat.presence;
 
 DROP TABLE chat.key_log;
 
+DROP TABLE chat.key_claims;
+
 DROP TABLE chat.groups;
 
 DROP TABLE chat.devices;

@@ -47,7 +47,7 @@ COMMENT ON COLUMN chat.messages.ciphertext IS 'Null of an event';
 
 COMMENT ON COLUMN chat.messages.event IS 'What happened to the group, where it is no message of somebody''s';
 
-COMMENT ON COLUMN chat.messages.status IS 'Set from the cursors, later';
+COMMENT ON COLUMN chat.messages.status IS 'Of a pair''s: set from the cursors every minute; in a group it stays sent';
 
 COMMENT ON COLUMN chat.messages.expires_at IS 'When it disappears; null: it stays';
 
@@ -81,16 +81,13 @@ COMMENT ON COLUMN chat.users.keys_version IS 'Added: grows whenever a device com
 
 CREATE TABLE chat.blocks (
     user_id BIGINT NOT NULL,
-    blocked_id BIGINT NOT NULL,
+    blocked_wallet VARCHAR(42) NOT NULL,
     created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
-    PRIMARY KEY (user_id, blocked_id),
-    FOREIGN KEY(user_id) REFERENCES chat.users (id),
-    FOREIGN KEY(blocked_id) REFERENCES chat.users (id)
+    PRIMARY KEY (user_id, blocked_wallet),
+    FOREIGN KEY(user_id) REFERENCES chat.users (id)
 );
 
-CREATE INDEX idx_blocks_blocked ON chat.blocks (blocked_id);
-
-COMMENT ON TABLE chat.blocks IS 'Added: who wants to hear nothing of whom; then neither hears of the other.';
+COMMENT ON TABLE chat.blocks IS 'Added: who wants to hear nothing of which wallet; then neither hears of the other.';
 
 CREATE TABLE chat.conversations (
     id UUID NOT NULL,
@@ -103,7 +100,6 @@ CREATE TABLE chat.conversations (
     roster BIGINT DEFAULT '0' NOT NULL,
     is_silent BOOLEAN DEFAULT false NOT NULL,
     keeps_for INTEGER,
-    unsettled BOOLEAN DEFAULT false NOT NULL,
     created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
     PRIMARY KEY (id),
     CONSTRAINT chk_conversations CHECK ((first_id IS NULL) = (second_id IS NULL) AND first_id < second_id),
@@ -114,8 +110,6 @@ CREATE TABLE chat.conversations (
  WITH (autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.02, fillfactor = 70);
 
 CREATE INDEX idx_conversations_second ON chat.conversations (second_id) WHERE second_id IS NOT NULL;
-
-CREATE INDEX idx_conversations_unsettled ON chat.conversations (id) WHERE unsettled;
 
 CREATE UNIQUE INDEX uq_conversations_pair ON chat.conversations (first_id, second_id) WHERE first_id IS NOT NULL;
 
@@ -137,17 +131,18 @@ COMMENT ON COLUMN chat.conversations.is_silent IS 'One has blocked the other';
 
 COMMENT ON COLUMN chat.conversations.keeps_for IS 'Seconds after which its messages disappear; null: they stay';
 
-COMMENT ON COLUMN chat.conversations.unsettled IS 'A status waits to be set';
-
 CREATE TABLE chat.devices (
     id UUID NOT NULL,
     user_id BIGINT NOT NULL,
     name VARCHAR(50),
     identity_key BYTEA NOT NULL,
     identity_signature BYTEA NOT NULL,
+    identity_version BIGINT NOT NULL,
+    chain_id BIGINT NOT NULL,
     signed_prekey_id BIGINT NOT NULL,
     signed_prekey BYTEA NOT NULL,
     signed_prekey_signature BYTEA NOT NULL,
+    last_key_id BIGINT NOT NULL,
     created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
     changed_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
     removed_at TIMESTAMP WITH TIME ZONE,
@@ -163,7 +158,13 @@ COMMENT ON COLUMN chat.devices.identity_key IS 'Ed25519, 32 bytes; signs the key
 
 COMMENT ON COLUMN chat.devices.identity_signature IS 'The wallet''s, over device and identity key';
 
+COMMENT ON COLUMN chat.devices.identity_version IS 'The version of the wallet''s keys that it names';
+
+COMMENT ON COLUMN chat.devices.chain_id IS 'Where a contract wallet is asked about its signature';
+
 COMMENT ON COLUMN chat.devices.signed_prekey IS 'X25519, 32 bytes';
+
+COMMENT ON COLUMN chat.devices.last_key_id IS 'The highest of a one-time key; none comes twice';
 
 CREATE TABLE chat.groups (
     id UUID NOT NULL,
@@ -182,6 +183,8 @@ CREATE INDEX idx_groups_created_at ON chat.groups (created_at);
 
 CREATE INDEX idx_groups_is_public ON chat.groups (is_public);
 
+CREATE INDEX idx_groups_name ON chat.groups (lower(name::text) text_pattern_ops, id) WHERE is_public AND deleted_at IS NULL;
+
 CREATE INDEX idx_groups_owner ON chat.groups (owner_id, created_at);
 
 COMMENT ON TABLE chat.groups IS 'Groups; the conversation of each has its id.';
@@ -190,12 +193,33 @@ COMMENT ON COLUMN chat.groups.members IS 'Added: how many they are';
 
 COMMENT ON COLUMN chat.groups.deleted_at IS 'Added: nobody is in it any more';
 
+CREATE TABLE chat.key_claims (
+    user_id BIGINT NOT NULL,
+    of_id BIGINT NOT NULL,
+    due TIMESTAMP WITH TIME ZONE NOT NULL,
+    PRIMARY KEY (user_id, of_id),
+    FOREIGN KEY(user_id) REFERENCES chat.users (id),
+    FOREIGN KEY(of_id) REFERENCES chat.users (id)
+)
+ WITH (autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.02);
+
+CREATE INDEX idx_key_claims_due ON chat.key_claims (due);
+
+CREATE INDEX idx_key_claims_of ON chat.key_claims (of_id);
+
+COMMENT ON TABLE chat.key_claims IS 'Added: how often somebody has lately taken one-time keys of somebody, so that nobody drains them.';
+
+COMMENT ON COLUMN chat.key_claims.due IS 'When all that was claimed is forgotten (ITU-T I.371)';
+
 CREATE TABLE chat.key_log (
     id BIGINT GENERATED BY DEFAULT AS IDENTITY,
     user_id BIGINT NOT NULL,
     device_id UUID,
     event VARCHAR(20) NOT NULL,
+    version BIGINT,
     key BYTEA,
+    signature BYTEA,
+    chain_id BIGINT,
     at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
     PRIMARY KEY (id),
     CONSTRAINT chk_key_log_event CHECK (event IN ('public_key', 'device', 'identity', 'prekey', 'removed')),
@@ -208,7 +232,13 @@ COMMENT ON TABLE chat.key_log IS 'Added: every key that a wallet has had here, f
 
 COMMENT ON COLUMN chat.key_log.device_id IS 'Null where it is the wallet''s own public key';
 
+COMMENT ON COLUMN chat.key_log.version IS 'Of the wallet''s keys from then on, without gaps; null of a prekey';
+
 COMMENT ON COLUMN chat.key_log.key IS 'The new key; null where a device went';
+
+COMMENT ON COLUMN chat.key_log.signature IS 'The wallet''s; a prekey''s: of the device''s identity key';
+
+COMMENT ON COLUMN chat.key_log.chain_id IS 'As with devices';
 
 CREATE TABLE chat.presence (
     user_id BIGINT NOT NULL,
@@ -244,6 +274,7 @@ CREATE TABLE chat.cursors (
     from_seq BIGINT DEFAULT '1' NOT NULL,
     read_seq BIGINT DEFAULT '0' NOT NULL,
     delivered_seq BIGINT DEFAULT '0' NOT NULL,
+    is_unsettled BOOLEAN DEFAULT false NOT NULL,
     PRIMARY KEY (conversation_id, user_id),
     CONSTRAINT chk_cursors_read_is_delivered CHECK (read_seq <= delivered_seq),
     FOREIGN KEY(conversation_id) REFERENCES chat.conversations (id),
@@ -251,11 +282,15 @@ CREATE TABLE chat.cursors (
 )
  WITH (autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.02, fillfactor = 70);
 
+CREATE INDEX idx_cursors_unsettled ON chat.cursors (conversation_id, user_id) WHERE is_unsettled;
+
 CREATE INDEX idx_cursors_user ON chat.cursors (user_id);
 
 COMMENT ON TABLE chat.cursors IS 'Added: who is in a conversation, and how far they have received and read it. Unread is the rest.';
 
 COMMENT ON COLUMN chat.cursors.from_seq IS 'The first message that is theirs';
+
+COMMENT ON COLUMN chat.cursors.is_unsettled IS 'It has moved since statuses were set';
 
 CREATE TABLE chat.group_members (
     group_id UUID NOT NULL,

@@ -1,0 +1,100 @@
+"""What can be done with groups; who is in them is membership's business."""
+
+from typing import Annotated
+
+from msgspec import UNSET
+
+from entrepot.apps.chat.calls.events import Joined, Renamed, RoleGiven
+from entrepot.apps.chat.calls.groups import (
+    ChangeGroup,
+    CreateGroup,
+    GetGroup,
+    Group,
+    GroupPage,
+    ListGroups,
+    ListMembers,
+    MemberPage,
+)
+from entrepot.apps.chat.calls.live import GroupEnded, GroupOpened
+from entrepot.apps.chat.model import Role
+from entrepot.apps.chat.operations.happening import happen
+from entrepot.apps.chat.operations.membership import invite, member
+from entrepot.apps.chat.operations.topics import of_group, of_wallet
+from entrepot.apps.chat.refusals import NoSuchGroup, NotForMembers, NotOfThisGroup, SignInAgain
+from entrepot.apps.chat.store import groups as store
+from entrepot.apps.chat.store import members, sending
+from entrepot.kernel.db.doors import Fresh, Json, Write
+from entrepot.kernel.refusal import Malformed, TooMany
+from entrepot.kernel.settings import Settings
+from entrepot.kernel.values import new_id
+from entrepot.kernel.work.outbox import Letter, publish
+
+A_WHILE = 3_600  # seconds after which it is worth trying to make another group
+
+
+async def list_groups(db: Fresh, ask: ListGroups) -> Annotated[Json, GroupPage]:
+    """List your groups and those that you are invited to, or search the public ones."""
+    return await store.listed(db, ask)
+
+
+async def get_group(db: Fresh, ask: GetGroup) -> Annotated[Json, Group]:
+    """Show a group."""
+    found = await store.get(db, ask)
+    if found is None:
+        raise NoSuchGroup
+    return found
+
+
+async def list_members(db: Fresh, ask: ListMembers) -> Annotated[Json, MemberPage]:
+    """List who is in a group of yours."""
+    found = await store.members(db, ask)
+    if found is None:
+        raise NoSuchGroup
+    return found
+
+
+async def create_group(db: Write, ask: CreateGroup, settings: Settings) -> Annotated[Json, Group]:
+    """Make a group and invite people to it."""
+    today = await store.today(db, ask.by)
+    if today is None:
+        raise SignInAgain
+    if today.made >= settings.groups_per_day:
+        raise TooMany(A_WHILE)
+    group = new_id()
+    await store.make(db, group, today.user_id, ask)
+    place = (await sending.lock(db, [group]))[group]
+    await publish(db, [Letter(of_wallet(ask.by), GroupOpened(conversation_id=group), opens=of_group(group))])
+    await happen(db, place, ask.by, today.user_id, Joined())
+    await invite(db, group, ask.by, today.user_id, ask.invite)
+    return await get_group(db, GetGroup(by=ask.by, id=group))
+
+
+async def change_group(db: Write, ask: ChangeGroup) -> Annotated[Json, Group]:
+    """Rename a group, open or close it to the public, or hand it over."""
+    if ask.name is UNSET and ask.is_public is UNSET and ask.owner is UNSET:
+        raise Malformed("body", "names nothing to change")
+    place, standing = await member(db, ask.id, ask.by)
+    if standing.role is Role.MEMBER:
+        raise NotForMembers
+    if standing.role is not Role.OWNER and (ask.is_public is not UNSET or ask.owner is not UNSET):
+        raise NotForMembers
+    if ask.name is not UNSET or ask.is_public is not UNSET:
+        named = await store.change(db, ask)
+        event = Renamed(name=named.name, is_public=named.is_public)
+        place, _ = await happen(db, place, ask.by, standing.user_id, event)
+    if ask.owner is not UNSET and ask.owner != ask.by:
+        heir = await members.standing(db, ask.id, ask.owner)
+        if heir is None or heir.role is None:
+            raise NotOfThisGroup
+        await members.set_owner(db, ask.id, heir.user_id)
+        await happen(db, place, ask.by, standing.user_id, RoleGiven(wallet=ask.owner, role=Role.OWNER))
+    return await get_group(db, GetGroup(by=ask.by, id=ask.id))
+
+
+async def delete_group(db: Write, ask: GetGroup) -> None:
+    """End a group of yours: nobody is in it any more, and nobody can read it."""
+    _, standing = await member(db, ask.id, ask.by)
+    if standing.role is not Role.OWNER:
+        raise NotForMembers
+    await store.end(db, ask.id)
+    await publish(db, [Letter(of_group(ask.id), GroupEnded(conversation_id=ask.id))])

@@ -1,0 +1,32 @@
+"""SQL of messages that disappear."""
+
+from uuid import UUID
+
+from entrepot.kernel.db.doors import Read, Write
+from entrepot.kernel.db.query import Query
+
+MAY_CHANGE = Query("""
+    SELECT coalesce((SELECT role FROM chat.group_members WHERE group_id = :conversation AND user_id = :user), 'admin')
+        IN ('owner', 'admin')
+""")
+KEEP_FOR = Query("UPDATE chat.conversations SET keeps_for = :seconds::integer WHERE id = :conversation")
+SWEEP = Query("""
+    DELETE FROM chat.messages WHERE id = ANY(ARRAY(
+        SELECT id FROM chat.messages WHERE expires_at <= now() LIMIT :most FOR UPDATE SKIP LOCKED
+    ))
+""")
+
+
+async def may_change(db: Read, conversation: UUID, user: int) -> bool:
+    """Whether somebody in a conversation may say how it is kept: either of a pair, and who leads a group."""
+    return bool(await db.value(MAY_CHANGE, conversation=conversation, user=user))
+
+
+async def keep_for(db: Write, conversation: UUID, seconds: int | None) -> None:
+    """From now on; None keeps them."""
+    await db.run(KEEP_FOR, conversation=conversation, seconds=seconds)
+
+
+async def sweep(db: Write, most: int) -> int:
+    """Removes so many messages whose time is over; answers how many they were."""
+    return await db.run(SWEEP, most=most)
