@@ -4,11 +4,14 @@ import asyncpg
 import pytest
 
 from entrepot.kernel.app import App
+from entrepot.kernel.http.openapi import taken
 from entrepot.kernel.settings import Settings
 from entrepot.main import House, find_apps
 
 APPS = find_apps()
 ENDPOINTS = House(Settings(database_url="postgresql://nobody@nowhere.invalid/nothing")).endpoints()
+CALLS = [(stream, name, call) for stream in ENDPOINTS for name, call in taken(stream).items()]
+"""What streams take, which is mostly also a call over HTTP, but need not be."""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -17,6 +20,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("app", APPS, ids=[app.name for app in APPS])
     if "endpoint" in metafunc.fixturenames:
         metafunc.parametrize("endpoint", ENDPOINTS, ids=[f"{e.route.method} {e.url}" for e in ENDPOINTS])
+    if "call" in metafunc.fixturenames:
+        metafunc.parametrize("call", CALLS, ids=[f"{stream.url}#{name}" for stream, name, _ in CALLS])
 
 
 COLUMNS = """

@@ -1,5 +1,6 @@
 """Migrations go up, down to nothing and up again, and what they make is what `tables.py` says."""
 
+import random
 from collections.abc import AsyncIterator
 
 import asyncpg
@@ -8,6 +9,7 @@ import pytest
 from entrepot.dev.postgres import Server
 from entrepot.kernel.app import App
 from entrepot.kernel.upkeep import migrate
+from tests.conformance import filling
 from tests.conformance.conftest import APPS, catalogue
 from tests.conftest import ROLE, TestDatabase, cloned
 
@@ -35,6 +37,25 @@ async def test_every_app_goes_up_down_to_nothing_and_up_again(empty: TestDatabas
         assert left <= {"alembic_version", "alembic_version_pkc"}, f"{app.name} leaves {left} behind"
     await migrate.up(empty.owner_url, APPS, ROLE)
     assert {app.name: await catalogue(owner, app) for app in APPS} == first
+    await owner.close()
+
+
+async def test_every_app_goes_down_from_rows_in_every_table_and_up_again_and_no_other_app_notices(
+    app: App, database: TestDatabase
+) -> None:
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")
+    owner = await asyncpg.connect(database.owner_url)
+    new = await filling.counts(owner, app)
+    for each in APPS:
+        await filling.fill(owner, each, seed)
+    first = {each.name: await catalogue(owner, each) for each in APPS}
+    rows = {each.name: await filling.counts(owner, each) for each in APPS}
+    assert all(each > 0 for counts in rows.values() for each in counts.values())
+    await migrate.down(database.owner_url, app, "base")
+    await migrate.up(database.owner_url, APPS, ROLE)
+    assert {each.name: await catalogue(owner, each) for each in APPS} == first
+    assert {each.name: await filling.counts(owner, each) for each in APPS} == {**rows, app.name: new}
     await owner.close()
 
 

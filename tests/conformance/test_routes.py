@@ -16,7 +16,7 @@ from entrepot.kernel.http.limits import Limit
 from entrepot.kernel.http.openapi import document, refusals
 from entrepot.kernel.http.problem import status_of
 from entrepot.kernel.http.route import OWN, Ask, BadRoute, Pace, Who
-from entrepot.kernel.refusal import Refusal
+from entrepot.kernel.refusal import Refusal, slug
 from entrepot.kernel.settings import Settings
 from entrepot.kernel.values import read_value
 from entrepot.kernel.wallet import Wallet
@@ -28,6 +28,12 @@ DOCUMENT = document(ENDPOINTS, "Every app", "1")
 def named_wallet() -> str:
     shown: str = Wallet.schema["examples"][0]
     return shown
+
+
+def session_of(endpoint: Endpoint) -> dict[str, object]:
+    """What its input has from the session."""
+    session = {"by": named_wallet(), "session": bytes(32)}
+    return {name: session[name] for name in endpoint.from_session}
 
 
 def every_refusal(kind: type[Refusal] = Refusal) -> list[type[Refusal]]:
@@ -86,9 +92,10 @@ def test_a_route_shows_an_input_that_it_takes(endpoint: Endpoint) -> None:
         return
     content = told.get("requestBody", {}).get("content", {}).get("application/json", {"example": {}})
     components = DOCUMENT["components"]["schemas"]
-    named = {p["name"]: example(p["schema"], components) for p in told["parameters"] if p["in"] == "path"}
-    session = {"by": named_wallet(), "session": bytes(32)}
-    given = {**content["example"], **named, **{name: session[name] for name in endpoint.from_session}}
+    named = {
+        p["name"]: example(p["schema"], components) for p in told["parameters"] if p["required"] and p["in"] != "header"
+    }
+    given = {**content["example"], **named, **session_of(endpoint)}
     assert msgspec.convert(given, endpoint.signature.ask, dec_hook=read_value)
 
 
@@ -113,6 +120,35 @@ def test_every_field_of_an_input_refuses_what_it_does_not_know(endpoint: Endpoin
 def test_no_two_routes_stand_at_one_address() -> None:
     places = [f"{e.route.method} {e.url}" for e in ENDPOINTS]
     assert len(places) == len(set(places))
+
+
+def test_a_call_over_a_stream_is_declared_as_one_over_http(call: tuple[Endpoint, str, Endpoint]) -> None:
+    """Whatever holds of a route holds of it, be it a call over HTTP too or not, and the document says so."""
+    stream, name, taken = call
+    assert stream.route.who is not Who.ANYONE
+    for check in OF_ROUTES:
+        check(taken)
+    told = DOCUMENT["paths"][stream.url]["get"]["x-calls"][name]
+    fields = set() if taken.signature.ask is None else set(taken.signature.ask.__struct_fields__)
+    assert set(told["ask"]["properties"]) == fields - set(taken.from_session)
+    shown = {problem["type"] for problem in told["problems"]}
+    assert {f"/problems/{slug(kind)}" for kind in taken.route.refuses} <= shown
+    given = {**example(told["ask"], DOCUMENT["components"]["schemas"]), **session_of(taken)}
+    assert taken.signature.ask is None or msgspec.convert(given, taken.signature.ask, dec_hook=read_value)
+
+
+OF_ROUTES = (
+    test_a_route_has_a_summary,
+    test_a_route_answers_a_struct_or_nothing,
+    test_a_route_takes_an_ask_and_things_of_the_house,
+    test_a_route_says_who_may_call,
+    test_a_route_says_whose_the_thing_must_be_that_it_names,
+    test_what_stands_below_admin_or_monitoring_is_for_operators_and_nothing_else_is,
+    test_a_route_that_names_a_thing_may_find_none,
+    test_a_route_that_only_reads_cannot_write,
+    test_a_route_may_refuse_only_what_has_a_message_and_a_status,
+    test_every_field_of_an_input_refuses_what_it_does_not_know,
+)
 
 
 @pytest.mark.parametrize("kind", every_refusal(), ids=lambda kind: kind.__name__)

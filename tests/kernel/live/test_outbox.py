@@ -116,6 +116,27 @@ async def test_only_the_topics_that_are_asked_for_are_read(doors: Database) -> N
     assert [word for _, word in await read(doors, began, topics=("radio:two",))] == ["two"]
 
 
+async def test_who_catches_up_reads_both_topics_of_a_letter_by_their_indexes(
+    doors: Database, owner: asyncpg.Connection
+) -> None:
+    """A day of a market's letters lies there, and a few of them are for this reader."""
+    began = await here(doors)
+    await owner.execute(
+        "INSERT INTO core.outbox (topic, also, body) SELECT 'radio:' || n, 'radio:' || n + 1, '{}'"
+        " FROM generate_series(1, 20000) n; ANALYZE core.outbox"
+    )
+    window = Place(began.base, (await here(doors)).base, 0)
+    bounds = [window.base.xmax, list(window.base.xip), window.upto.xmax, list(window.upto.xip), 0]
+    for query in (outbox.OF_TOPICS, outbox.CHANGES):
+        given = dict(zip(("base_xmax", "base_xip", "upto_xmax", "upto_xip", "row"), bounds, strict=True))
+        plan = await owner.fetch("EXPLAIN " + query.sql, *query.bind({**given, "topics": ["radio:7"], "most": 500}))
+        told = "\n".join(row[0] for row in plan)
+        assert "idx_outbox_topic" in told, told
+        assert "idx_outbox_also" in told, told
+    async with doors.read() as db:
+        assert [row["topic"] for row in await outbox.page(db, window, 500, ["radio:7"])] == ["radio:6", "radio:7"]
+
+
 async def test_what_is_a_day_old_is_forgotten_and_known_to_be(doors: Database, owner: asyncpg.Connection) -> None:
     old = await here(doors)
     await say(doors, "old")

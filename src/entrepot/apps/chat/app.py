@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from entrepot.apps.chat.invariants import INVARIANTS
 from entrepot.apps.chat.model import STATUS
 from entrepot.apps.chat.operations.receipts import Receipts
 from entrepot.apps.chat.operations.sending import Outgoing
@@ -21,6 +22,7 @@ APP = App(
     keeps=(Outgoing, Receipts),
     tasks=TASKS,
     machines={"messages.status": STATUS},
+    invariants=INVARIANTS,
     partitions={
         "messages": Partitioned(table="messages", key="id", period=Period.MONTH, horizon=timedelta(days=92)),
     },

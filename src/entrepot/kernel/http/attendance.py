@@ -3,34 +3,48 @@
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Protocol
 
-from entrepot.kernel.db.database import Database
+from entrepot.kernel.supply import Resources, supply, wants
 from entrepot.kernel.wallet import Wallet
 
 LOG = logging.getLogger("entrepot.live")
 AT_ONCE = 8
+PATIENCE = 5.0  # seconds for each of them, so that none keeps the others from being told
+
+
+Told = Callable[..., Awaitable[None]]
 
 
 class Attendance(Protocol):
-    """What an app does with it. What fails is logged and ends no stream; `still` sets right what was missed."""
+    """What an app does with it. What fails is logged and ends no stream; `still` sets right what was missed.
 
-    async def came(self, database: Database, wallet: Wallet) -> None:
-        """Its first stream has begun in this process."""
+    Each takes the `database`, and names by type what else of the house it needs, as an operation does.
+    """
 
-    async def went(self, database: Database, wallet: Wallet) -> None:
-        """Its last stream in this process has ended; also where the server goes away, as far as there is time."""
+    @property
+    def came(self) -> Told:
+        """The first stream of a `wallet` has begun in this process."""
 
-    async def still(self, database: Database, wallets: Sequence[Wallet]) -> None:
-        """With every beat: all who have a stream in this process."""
+    @property
+    def went(self) -> Told:
+        """The last stream of a `wallet` in this process has ended, be it that the server goes away."""
+
+    @property
+    def still(self) -> Told:
+        """With every beat: the `wallets` that have a stream in this process."""
 
 
 class Roll:
     """Who is there, for one kind of stream. What changes back before it was told is not told."""
 
-    def __init__(self, attendance: Attendance, database: Database) -> None:
-        self.attendance, self.database = attendance, database
+    def __init__(self, attendance: Attendance, resources: Resources) -> None:
+        self._came, self._went, self._still = [
+            _bound(told, named, resources)
+            for told, named in ((attendance.came, "wallet"), (attendance.went, "wallet"), (attendance.still, "wallets"))
+        ]
         self._present: Counter[Wallet] = Counter()
         self._told: set[Wallet] = set()
         self._changed: dict[Wallet, None] = {}
@@ -54,7 +68,7 @@ class Roll:
         if not wallets:
             return
         try:
-            await self.attendance.still(self.database, wallets)
+            await self._still(wallets=wallets)
         except Exception as error:  # noqa: BLE001 - whatever it is, the streams go on, and the next beat tells it anew
             LOG.warning("attendance was not noted: %s", error or type(error).__name__)
 
@@ -85,11 +99,18 @@ class Roll:
         if is_here == (wallet in self._told):
             return
         try:
-            if is_here:
-                self._told.add(wallet)
-                await self.attendance.came(self.database, wallet)
-            else:
-                self._told.discard(wallet)
-                await self.attendance.went(self.database, wallet)
+            async with asyncio.timeout(PATIENCE):
+                if is_here:
+                    self._told.add(wallet)
+                    await self._came(wallet=wallet)
+                else:
+                    self._told.discard(wallet)
+                    await self._went(wallet=wallet)
         except Exception as error:  # noqa: BLE001 - as above
             LOG.warning("attendance was not noted: %s", error or type(error).__name__)
+
+
+def _bound(told: Told, named: str, resources: Resources) -> Told:
+    """With all that it needs of the house; raises `NotInHouse`."""
+    wanted = {name: kind for name, kind in wants(told).items() if name != named}
+    return partial(told, **supply(wanted, resources))

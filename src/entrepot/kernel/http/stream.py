@@ -23,7 +23,7 @@ from entrepot.kernel.http.problem import Broken, UpgradeRequired, problem
 from entrepot.kernel.http.route import BadRoute, Route, Who
 from entrepot.kernel.http.socket import Socket, close
 from entrepot.kernel.refusal import Forbidden, Refusal, Unavailable
-from entrepot.kernel.supply import Resources
+from entrepot.kernel.supply import NotInHouse, Resources
 from entrepot.kernel.values import ENCODER
 from entrepot.kernel.work import outbox
 from entrepot.kernel.work.outbox import Snapshot
@@ -70,7 +70,10 @@ class StreamEndpoint(Endpoint):
         attendance: Any = resources.get(wanted) if isinstance(wanted, type) else wanted
         if attendance is None:
             raise BadRoute(f"live {self.url}: its attendance is none of what its app keeps")
-        roll = Roll(attendance, self.database)
+        try:
+            roll = Roll(attendance, resources)
+        except NotInHouse as missing:
+            raise BadRoute(f"live {self.url}: its attendance needs {missing}, which the house has not") from None
         self.live.rolls.append(roll)
         return roll
 

@@ -98,9 +98,10 @@ class WebSocket(asyncio.Protocol):
             self._hear_goodbye()
 
     def shutdown(self) -> None:
-        """The server ends."""
+        """The server ends. It waits for nobody's answer, only for what is written to be taken."""
         self._put({"type": "websocket.disconnect", "code": int(CloseCode.GOING_AWAY), "reason": GOING_AWAY})
         self._say_goodbye(CloseCode.GOING_AWAY, GOING_AWAY)
+        self._transport.close()
 
     # What comes
 

@@ -19,7 +19,7 @@ from entrepot.apps.chat.refusals import (
     NotOfThisGroup,
     OwnerStays,
 )
-from entrepot.apps.chat.store import groups, members, sending
+from entrepot.apps.chat.store import groups, members, sending, users
 from entrepot.apps.chat.store.members import Standing
 from entrepot.apps.chat.store.sending import Locked
 from entrepot.kernel.db.doors import Json, Write
@@ -46,6 +46,9 @@ async def member(db: Write, group: UUID, by: Wallet) -> tuple[Locked, Standing]:
 
 async def add_member(db: Write, ask: AddMember) -> Annotated[Json, Group]:
     """Join a group, invite somebody to it, or give a member a role."""
+    if ask.wallet == ask.by and ask.role is None:
+        # Before the conversation, as whoever changes keys does: no device comes or goes unseen by the group's roster.
+        await users.lock(db, [ask.by])
     place, standing = await held(db, ask.id, ask.by)
     if ask.wallet == ask.by and ask.role is None:
         await _join(db, place, ask.by, standing)

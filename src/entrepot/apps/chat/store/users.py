@@ -41,15 +41,17 @@ USER = Query(f"""
 """)
 MOST_FOUND = 20
 FIT = f"u.id <> me.id AND NOT {silent('me', 'u')}"
-# The last code point ends the range of all that begins alike: for LIKE, every call would have to be planned anew.
+# The last code point ends the range of all that begins alike: for LIKE, every call would have to be planned anew. Of a
+# wallet, the index is asked for a few digits and not for 0x, which every wallet has: that took 3 ms of 4.
 BY_NAME = f"""
     SELECT 1 AS kind, lower(u.name) AS place, u.* FROM me, chat.users u
-    WHERE lower(u.name) ~>=~ lower(:q) AND lower(u.name) ~<~ lower(:q) || chr(1114111) AND {FIT}
+    WHERE lower(u.name) ~>=~ lower(:q) AND lower(u.name) ~<~ (lower(:q) || chr(1114111)) AND {FIT}
     ORDER BY lower(u.name) USING ~<~, u.id LIMIT {MOST_FOUND}
 """
 BY_WALLET = f"""
     SELECT 2 AS kind, u.wallet_address AS place, u.* FROM me, chat.users u
-    WHERE lower(u.wallet_address) LIKE '%' || :part || '%' AND lower(u.wallet_address) LIKE :whole AND {FIT}
+    WHERE lower(u.wallet_address) LIKE '%' || :part || '%'
+        AND strpos(lower(u.wallet_address), lower(:q)) > 0 AND {FIT}
     ORDER BY u.wallet_address LIMIT {MOST_FOUND}
 """
 
@@ -71,7 +73,7 @@ def search(*ways: str) -> Query:
 
 
 NAMES, NAMES_AND_WALLETS = search(BY_NAME), search(BY_NAME, BY_WALLET)
-PART = re.compile("(0x)?([0-9a-f]{4,40})")
+PART = re.compile("(?:0x)?(?=[0-9a-f]{4,40}$)([0-9a-f]{4,8})[0-9a-f]*")
 
 
 class Held(msgspec.Struct, frozen=True):
@@ -122,8 +124,7 @@ async def search_users(db: Read, ask: FindUsers) -> Json:
     query = NAMES
     if (match := PART.fullmatch(ask.q.lower())) is not None:
         query = NAMES_AND_WALLETS
-        beginning, given["part"] = match.groups()
-        given["whole"] = f"0x{given['part']}%" if beginning else "%"
+        given["part"] = match.group(1)
     found = await db.json(query, **given)
     assert found is not None
     return found
