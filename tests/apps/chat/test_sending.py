@@ -26,9 +26,7 @@ async def test_what_is_sent_again_is_the_same_message(place: Place, alice: Calle
     given = envelope()
     answers = await asyncio.gather(*(alice.post(f"direct/{bob.wallet}/messages", **given) for _ in range(20)))
     assert {answer.status for answer in answers} == {201}
-    assert {(answer.body["seq"], answer.body["timestamp"]) for answer in answers} == {
-        (1, answers[0].body["timestamp"])
-    }
+    assert {(answer.body["seq"], answer.body["timestamp"]) for answer in answers} == {(1, answers[0].body["timestamp"])}
     assert (await alice.writes_to(bob)).body["seq"] == 2
     refused(await bob.writes_to(alice, message_id=given["message_id"]), 409, "message-id-taken")
     assert await place.owner.fetchval("SELECT count(*) FROM chat.messages") == 2

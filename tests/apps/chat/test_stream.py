@@ -102,3 +102,16 @@ async def test_a_group_is_heard_from_joining_until_leaving(alice: Caller, bob: C
         assert (await his.hear())["kind"] == "group_closed"
         await alice.writes_in(group, roster=await roster(alice, group))
         assert await his.is_quiet()
+
+
+async def test_whom_one_writes_with_is_seen_to_come_and_go(place: Place, alice: Caller, bob: Caller) -> None:
+    carol = await place.member()
+    await alice.writes_to(bob)
+    assert (await alice.get("conversations")).body["items"][0]["is_online"] is False
+    async with stream(alice) as hers, stream(carol) as other:
+        async with stream(bob), stream(bob):
+            assert await hers.hear() == {"kind": "presence", "wallet": bob.wallet, "is_online": True}
+            assert (await alice.get("conversations")).body["items"][0]["is_online"] is True
+        assert await hers.hear() == {"kind": "presence", "wallet": bob.wallet, "is_online": False}
+        assert await other.is_quiet()
+        assert await hers.is_quiet()

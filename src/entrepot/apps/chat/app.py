@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from entrepot.apps.chat.invariants import INVARIANTS
 from entrepot.apps.chat.model import STATUS
+from entrepot.apps.chat.operations.presence import Present
 from entrepot.apps.chat.operations.receipts import Receipts
 from entrepot.apps.chat.operations.sending import Outgoing
 from entrepot.apps.chat.operations.users import on_sign_in
@@ -19,7 +20,7 @@ APP = App(
     tables=METADATA,
     routes=ROUTES,
     on_sign_in=on_sign_in,
-    keeps=(Outgoing, Receipts),
+    keeps=(Outgoing, Receipts, Present),
     tasks=TASKS,
     machines={"messages.status": STATUS},
     invariants=INVARIANTS,

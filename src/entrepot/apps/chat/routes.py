@@ -17,6 +17,7 @@ from entrepot.apps.chat.operations import (
     users,
     vouching,
 )
+from entrepot.apps.chat.operations.presence import Present
 from entrepot.apps.chat.refusals import (
     AlreadyMember,
     DeviceIdTaken,
@@ -90,6 +91,7 @@ STREAM = stream(
     who=Who.SIGNED_IN,
     of=OWN,
     frames=FRAMES,
+    attendance=Present,
     takes={"send": SEND, "send_direct": SEND_DIRECT, "read": READ, "typing": TYPING},
 )
 

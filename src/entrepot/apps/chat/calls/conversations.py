@@ -36,6 +36,8 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
     other_read_seq: int | None
     other_delivered_seq: int | None
     """How far the other of a pair has read and received; null in a group."""
+    is_online: bool | None
+    """Whether the other of a pair is there; null in a group."""
     keeps_for: int | None
     """Seconds after which messages disappear."""
     last_message: Message | None

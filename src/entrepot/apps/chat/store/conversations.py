@@ -4,6 +4,7 @@ from typing import Any
 
 from entrepot.apps.chat.calls.conversations import CountUnread, ListConversations
 from entrepot.apps.chat.store.history import MESSAGE
+from entrepot.apps.chat.store.presence import present
 from entrepot.kernel.db.answers import bounded, moment, page
 from entrepot.kernel.db.doors import Json, Read
 from entrepot.kernel.db.query import Query
@@ -23,7 +24,8 @@ def listing(*, later: bool) -> Query:
         (SELECT wallet_address FROM chat.users WHERE id = c.first_id + c.second_id - c.user_id) AS other_wallet,
         (SELECT name FROM chat.groups WHERE id = c.id) AS group_name,
         c.roster, c.from_seq AS first_seq, c.last_seq, c.read_seq, c.delivered_seq, c.unread,
-        o.read_seq AS other_read_seq, o.delivered_seq AS other_delivered_seq, c.keeps_for,
+        o.read_seq AS other_read_seq, o.delivered_seq AS other_delivered_seq,
+        CASE WHEN o.user_id IS NOT NULL THEN NOT c.is_silent AND {present("o.user_id")} END AS is_online, c.keeps_for,
         (SELECT row_to_json(said) FROM (
             SELECT {MESSAGE} FROM chat.messages m WHERE m.id = c.last_id AND c.last_seq >= c.from_seq
                 AND (m.expires_at IS NULL OR m.expires_at > now())
