@@ -13,12 +13,11 @@ from typing import Any
 import aiohttp
 import asyncpg
 import pytest
-from granian.constants import Interfaces
-from granian.server.embed import Server
 from litestar.types import ASGIApp
 
 from entrepot.dev import postgres
 from entrepot.kernel.db.database import Database
+from entrepot.kernel.http.serving import server_of
 from entrepot.kernel.settings import Settings
 from entrepot.kernel.upkeep import migrate
 from entrepot.kernel.values import new_id
@@ -105,9 +104,9 @@ def free_port() -> int:
 
 @asynccontextmanager
 async def listening(application: ASGIApp) -> AsyncIterator[str]:
-    """An application behind a real granian on a free port; yields its address."""
+    """An application behind a real server on a free port; yields its address."""
     port = free_port()
-    server = Server(application, port=port, interface=Interfaces.ASGI, log_enabled=False)
+    server = server_of(application, port)
     task = asyncio.create_task(server.serve())
     url = f"http://127.0.0.1:{port}"
     try:
@@ -124,12 +123,12 @@ async def listening(application: ASGIApp) -> AsyncIterator[str]:
                 raise AssertionError("the server did not come up")
         yield url
     finally:
-        server.stop()
+        server.should_exit = True
         await asyncio.wait_for(task, 10)
 
 
 def served(settings: Settings) -> AbstractAsyncContextManager[str]:
-    """The house behind a real granian on a free port; yields its address."""
+    """The house behind a real server on a free port; yields its address."""
     return listening(web(settings))
 
 

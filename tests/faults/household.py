@@ -13,12 +13,10 @@ from datetime import timedelta
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from granian.constants import Interfaces
-from granian.server.embed import Server
-
 from entrepot import cli
 from entrepot.apps.escrow.operations.keeper import keep_time
 from entrepot.dev.process import die_with_parent
+from entrepot.kernel.http.serving import server_of
 from entrepot.kernel.settings import Settings
 from entrepot.kernel.work.runner import Worker
 from entrepot.main import House, web
@@ -32,8 +30,7 @@ def serve(settings: Settings) -> None:
     """The HTTP server."""
 
     async def run() -> None:
-        server = Server(web(settings), port=settings.port, interface=Interfaces.ASGI, log_enabled=False)
-        await server.serve()
+        await server_of(web(settings), settings.port).serve()
 
     asyncio.run(run())
 

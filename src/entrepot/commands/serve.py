@@ -5,16 +5,12 @@ import os
 import sys
 from tempfile import TemporaryDirectory
 
-from granian.constants import Interfaces, Loops
-from granian.log import LogLevels
-from granian.server import Server
-
 from entrepot.commands import here
+from entrepot.kernel.http.serving import Servers
 from entrepot.kernel.meters import TOGETHER
 from entrepot.kernel.settings import Settings
-from entrepot.main import find_apps
-
-STOP_AFTER = 8  # seconds that a worker process has for what it is answering
+from entrepot.kernel.tracing import is_wanted
+from entrepot.main import find_apps, web_of_process
 
 
 def serve() -> None:
@@ -25,6 +21,7 @@ def serve() -> None:
     """
     with here.database() as settings:
         apps, url = find_apps(settings.apps), settings.database_url
+        is_wanted()  # a fault in those settings is told here, and not by each of the processes
         here.run(here.require_current(url, apps), url)
         here.set_environment(settings)
         with here.alone_at(settings.host, settings.port):
@@ -34,19 +31,8 @@ def serve() -> None:
 def listen(settings: Settings) -> None:
     """Serves until it is told to stop."""
     logging.basicConfig(stream=sys.stderr, level=logging.INFO)
-    server = Server(
-        "entrepot.main:web_of_process",
-        address=settings.host,
-        port=settings.port,
-        interface=Interfaces.ASGI,
-        loop=Loops.uvloop,
-        workers=settings.workers,
-        factory=True,
-        log_level=LogLevels.warning,
-        workers_kill_timeout=STOP_AFTER,
-        respawn_failed_workers=True,
-    )
+    servers = Servers(web_of_process, settings.host, settings.port, settings.workers)
     with TemporaryDirectory(prefix="entrepot-metrics-") as folder:
         # The server processes count in files there, so that each of them can tell what all of them counted.
         os.environ[TOGETHER] = folder
-        server.serve()
+        servers.run()

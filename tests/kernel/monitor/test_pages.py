@@ -71,7 +71,7 @@ async def test_every_process_tells_what_all_of_them_counted(serving: Serving) ->
     await asyncio.sleep(1)  # counts are handed on several times a second
     told = Counter([(await serving.metrics())[count] for _ in range(8)])
     assert told == {40.0: 8}
-    os.kill(processes[0].pid, signal.SIGKILL)  # granian replaces it
+    os.kill(processes[0].pid, signal.SIGKILL)  # it is replaced
     await asyncio.sleep(0.2)
     for _ in range(100):
         try:
