@@ -8,7 +8,21 @@ from typing import Annotated
 import typer
 
 from entrepot import console
-from entrepot.commands import archive, backup, chain, demo, doctor, maintain, migrate, schema, serve, up, vault, worker
+from entrepot.commands import (
+    archive,
+    backup,
+    chain,
+    demo,
+    doctor,
+    maintain,
+    migrate,
+    schema,
+    serve,
+    task,
+    up,
+    vault,
+    worker,
+)
 from entrepot.commands.inside import in_house
 from entrepot.console import Failed
 from entrepot.kernel.settings import BadSettings
@@ -47,6 +61,7 @@ def build() -> typer.Typer:
         app.command()(command)
     app.add_typer(migrate.group, name="migrate")
     app.add_typer(schema.group, name="schema")
+    app.add_typer(task.group, name="task")
     app.add_typer(vault.group, name="vault")
     app.add_typer(chain.group, name="chain")
     app.add_typer(archive.group, name="archive")

@@ -24,6 +24,7 @@ from entrepot.kernel.upkeep.backup.restore import restore as restore_backup
 T = TypeVar("T")
 group = typer.Typer(no_args_is_help=True, help="Backups: create, list, verify, restore, prune, dump.")
 Json = Annotated[bool, typer.Option("--json", help="Answer JSON.")]
+Unsealed = Annotated[bool, typer.Option("--unsealed", help="Take what is not sealed, too, though there are keys.")]
 MOMENT = "%Y-%m-%d %H:%M:%S"
 
 
@@ -75,8 +76,9 @@ def show(*, json: Json = False) -> None:
     for backup in found.backups:
         verdict = verdicts.get(backup.id)
         told = f"{verdict.outcome} {verdict.verified_at:{MOMENT}}" if verdict else "not verified"
-        rows.append((str(backup.id), backup.kind, f"{backup.ended_at:{MOMENT}}", _size(backup.stored), told))
-    console.table(("backup", "kind", "ended (UTC)", "stored", "last verification"), rows)
+        sealed = backup.key or "not sealed"
+        rows.append((str(backup.id), backup.kind, f"{backup.ended_at:{MOMENT}}", _size(backup.stored), sealed, told))
+    console.table(("backup", "kind", "ended (UTC)", "stored", "key", "last verification"), rows)
     if found.position:
         console.line(f"The archive of the WAL reaches {found.position.lsn}, {found.position.at:{MOMENT}} UTC.")
     else:
@@ -85,7 +87,7 @@ def show(*, json: Json = False) -> None:
 
 async def _listed(settings: Settings, database: Database) -> Listed:
     async with server.connected(server.address(settings)) as connection:
-        place = place_of(settings, (await server.cluster(connection)).system)
+        place = place_of(settings, (await server.cluster(connection)).system, unsealed=True)  # nothing is made of it
     programs = Programs(Path())
     async with database.read() as db:
         verdicts = await ledger.verdicts(db)
@@ -98,13 +100,14 @@ def verify(
         UUID | None, typer.Argument(help="The backup, by its id; the newest where none is given.")
     ] = None,
     *,
+    unsealed: Unsealed = False,
     json: Json = False,
 ) -> None:
     """Restore a backup beside the server, compare it with the server at the same LSN, and note the outcome.
 
     Exit status: 0 it is proven, 1 it is not, 2 a setting cannot be used.
     """
-    proof: Proof = done(work.prove, which=backup)
+    proof: Proof = done(work.prove, which=backup, unsealed=unsealed)
     if json:
         console.as_json(proof)
     elif proof.outcome is Outcome.PROVEN:
@@ -123,6 +126,7 @@ def restore(
     *,
     to: Annotated[str, typer.Option(help="A time (2026-01-31T12:00:00Z) or an LSN; else as far as the WAL goes.")] = "",
     system: Annotated[str, typer.Option(help="Whose backups, where there are several servers'.")] = "",
+    unsealed: Unsealed = False,
 ) -> None:
     """Make in a folder the server as it was at a time. Neither the database nor what runs is touched or needed.
 
@@ -130,7 +134,7 @@ def restore(
     """
     try:
         with console.step("Restoring", f"a server stands in {folder}") as step:
-            made = here.run(restore_backup(here.settings(), folder, to, system))
+            made = here.run(restore_backup(here.settings(), folder, to, system, unsealed=unsealed))
             step.detail = f"from the {made.backup.kind} backup of {made.backup.ended_at:{MOMENT}} UTC to {made.target}"
     except BackupFailed as failed:
         raise Failed(failed.what, failed.mend) from None
@@ -139,12 +143,13 @@ def restore(
 
 @group.command()
 def prune() -> None:
-    """Remove what no moment of the window (ENTREPOT_BACKUP_WINDOW) is restored from.
+    """Remove what no moment of the window (ENTREPOT_BACKUP_WINDOW) is restored from, and what was cut off.
 
     Exit status: 0 done, or there was nothing; 1 not done; 2 a setting cannot be used.
     """
     gone = done(work.clear)
-    console.mark("good", f"{len(gone.backups)} backups and {gone.segments} WAL segments removed")
+    rest = f"{gone.left_over} files of backups that were cut off" if gone.left_over else ""
+    console.mark("good", f"{len(gone.backups)} backups and {gone.segments} WAL segments removed", rest)
 
 
 @group.command()

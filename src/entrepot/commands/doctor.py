@@ -1,7 +1,8 @@
 """`entrepot doctor`: what is wrong here, and the command that mends it."""
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Annotated
 
 import asyncpg
@@ -10,6 +11,7 @@ import typer
 
 from entrepot import console
 from entrepot.commands import here
+from entrepot.commands.disks import disks
 from entrepot.commands.standing import ChainStanding, standings
 from entrepot.console import Failed
 from entrepot.dev import postgres
@@ -18,14 +20,30 @@ from entrepot.kernel import clock
 from entrepot.kernel.db.database import Database
 from entrepot.kernel.db.replica import fault
 from entrepot.kernel.monitor import looks, statements, store
+from entrepot.kernel.monitor.measures import FRESH
 from entrepot.kernel.monitor.rules import RULES
 from entrepot.kernel.settings import BadSettings, Settings
 from entrepot.kernel.upkeep import partitions
 from entrepot.kernel.upkeep.backup.model import BackupFailed
+from entrepot.kernel.upkeep.backup.wal import GUARD, STREAM
 from entrepot.kernel.upkeep.backup.work import standing
 from entrepot.main import find_apps
 
 OLDEST = 15  # the least PostgreSQL
+LOOKED_AT, OF_CHAINS = frozenset({"archive", "backup", "partition", "task"}), frozenset({"chain", "mirror"})
+"""Alert rules of what is looked at here as well, and told as it is now."""
+WORK = """
+    SELECT (SELECT count(*) FROM core.leases WHERE expires_at > now()), (SELECT max(started_at) FROM core.cron_ticks),
+        (SELECT count(*) FROM core.system_metrics WHERE service_name = 'server' AND timestamp > now() - $1::interval)
+"""
+HELD = """
+    SELECT slot_name, pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)::bigint AS held FROM pg_replication_slots
+    WHERE NOT active AND pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn) > $1 ORDER BY slot_name
+"""
+LAST_RUNS = """
+    SELECT DISTINCT ON (task) task, error FROM core.cron_ticks
+    WHERE finished_at > now() - interval '2 days' ORDER BY task, tick DESC
+"""
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -75,11 +93,13 @@ def examine() -> Iterator[Finding]:
     )
     with looked_at(settings) as (finding, opened):
         yield finding
+        yield from here.run(collect(room(settings, here.owner_url(opened) if opened else "")))
         if opened is not None:
             yield from here.run(collect(schema(opened)))
             if not here.run(here.behind(here.owner_url(opened), apps)):
                 yield from here.run(collect(chains(opened)))
                 yield from here.run(collect(worker(opened)))
+                yield from here.run(collect(slots(opened)))
                 yield from here.run(collect(replicas(opened)))
                 yield from here.run(collect(backups(opened)))
                 yield from here.run(collect(monitoring(opened)))
@@ -97,7 +117,13 @@ def looked_at(settings: Settings) -> Iterator[tuple[Finding, Settings | None]]:
     if not settings.database_url and not postgres.is_made(settings):
         yield Finding("database", "bad", "there is none yet", "entrepot up"), None
         return
-    with postgres.embedded(settings) as opened:
+    with ExitStack() as stack:
+        try:
+            opened = stack.enter_context(postgres.embedded(settings))
+        except postgres.PostgresFailed:
+            log = settings.home / "postgres" / "log"
+            yield Finding("database", "bad", f"PostgreSQL does not start: {last_words(log)}", f"see {log}"), None
+            return
         kind = "of DATABASE_URL" if settings.database_url else "embedded"
         try:
             here.run(here.require_database(here.owner_url(opened)))
@@ -105,6 +131,20 @@ def looked_at(settings: Settings) -> Iterator[tuple[Finding, Settings | None]]:
         except Failed as failed:
             mend = "start it, or set DATABASE_URL right" if settings.database_url else "entrepot up"
             yield Finding("database", "bad", failed.what, mend), None
+
+
+def last_words(log: Path) -> str:
+    """Why PostgreSQL ended, as its log says."""
+    lines = log.read_text(errors="replace").splitlines()[-200:] if log.is_file() else []
+    fatal = [line for line in lines if "FATAL:" in line or "PANIC:" in line]
+    return fatal[-1].partition("] ")[2] if fatal else "its log does not say why"
+
+
+async def room(settings: Settings, owner_url: str) -> AsyncIterator[Finding]:
+    """Whether there is some on the disks of this machine; also where no database is, as a full disk ends it."""
+    for disk in await disks(settings, owner_url):
+        mend = "" if disk.state == "good" else "see docs/operations/disk-full.md"
+        yield Finding("disk", disk.state, disk.told, mend)
 
 
 async def schema(settings: Settings) -> AsyncIterator[Finding]:
@@ -163,25 +203,23 @@ def _faults(chain: ChainStanding) -> Iterator[Finding]:
 
 
 async def worker(settings: Settings) -> AsyncIterator[Finding]:
-    """Whether one works, which its ticks tell, and whether tasks failed."""
+    """Whether one works, which its leases and ticks tell, and whether tasks failed."""
     owner = await asyncpg.connect(here.owner_url(settings))
     try:
-        fresh = "SELECT count(*) FROM core.leases WHERE expires_at > now()"
-        held = await owner.fetchval(fresh)
-        failed = await owner.fetch(
-            "SELECT DISTINCT ON (task) task, error FROM core.cron_ticks WHERE finished_at > now() - interval '1 day'"
-            " ORDER BY task, tick DESC"
-        )
+        ((held, begun, servers),) = await owner.fetch(WORK, FRESH)
+        runs = await owner.fetch(LAST_RUNS)
     finally:
         await owner.close()
-    if any(app.services for app in find_apps(settings.apps)) and settings.chains:
-        if held:
-            yield Finding("worker", "good", f"{held} services run")
-        else:
-            yield Finding("worker", "note", "none is at work", "entrepot worker")
-    for task, error in failed:
+    serves = bool(settings.chains) and any(app.services for app in find_apps(settings.apps))
+    if held if serves else (begun is not None and clock.now() - begun < FRESH):
+        yield Finding("worker", "good", f"{held} services run" if serves else "at work")
+    else:
+        since = f"since {begun:%Y-%m-%d %H:%M} UTC" if begun else "yet"
+        # Where nobody serves either, the market is not meant to run.
+        yield Finding("worker", "bad" if servers else "note", f"none is at work {since}", "entrepot worker")
+    for task, error in runs:
         if error is not None:
-            yield Finding("task", "bad", f"{task} failed: {error}", "read the worker's log")
+            yield Finding("task", "bad", f"{task} failed: {error}", f"entrepot task run {task}")
 
 
 async def backups(settings: Settings) -> AsyncIterator[Finding]:
@@ -214,18 +252,34 @@ async def monitoring(settings: Settings) -> AsyncIterator[Finding]:
         advice = await looks.advice(db, [app.name for app in apps])
         is_counted = await statements.are_counted(db)
     for each in incidents:
+        if each.rule in LOOKED_AT or (each.rule in OF_CHAINS and settings.chains):
+            continue  # an incident lasts until the worker looks again
         what = f"{each.rule} {each.subject}".strip()
         yield Finding("alert", "bad", f"{what}: {each.told}", mends.get(each.rule, "read the worker's log"))
     for name in late:
         yield Finding("partition", "bad", f"{name} is not there", "entrepot migrate up")
     for one in advice:
         state = "note" if one.advice == "unused" else "bad"
-        yield Finding("index", state, f"{one.advice} on {one.table}: {one.name}, {one.why}", one.mend)
+        mend = "entrepot maintain" if one.advice == "invalid" else one.mend
+        yield Finding("index", state, f"{one.advice} on {one.table}: {one.name}, {one.why}", mend)
     if not is_counted:
         mend = "shared_preload_libraries = 'pg_stat_statements', and CREATE EXTENSION pg_stat_statements"
         yield Finding("statements", "note", "their times are not counted, so slow ones are not told", mend)
     if not incidents and not late:
         yield Finding("monitoring", "good", f"{len(RULES)} alert rules, and nothing to tell")
+
+
+async def slots(settings: Settings) -> AsyncIterator[Finding]:
+    """Whether WAL is kept for somebody who does not come for it, until the disk is full."""
+    owner = await asyncpg.connect(here.owner_url(settings))
+    try:
+        held = await owner.fetch(HELD, 256 * 2**20)
+    finally:
+        await owner.close()
+    for name, octets in held:
+        told = f"{octets / 2**20:.0f} MB of WAL are kept for {name}, which nobody reads"
+        drop = f"SELECT pg_drop_replication_slot('{name}'), where it is gone for good"
+        yield Finding("slot", "bad", told, "entrepot worker" if name in (GUARD, STREAM) else drop)
 
 
 async def replicas(settings: Settings) -> AsyncIterator[Finding]:

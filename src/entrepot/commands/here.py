@@ -153,9 +153,11 @@ async def answers(url: str, path: str = "/api/v1/openapi.json") -> bool:
     try:
         async with asyncio.timeout(2):
             reader, writer = await asyncio.open_connection(host, int(port or 80))
-            writer.write(f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
-            status = await reader.readline()
-            writer.close()
+            try:
+                writer.write(f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+                status = await reader.readline()
+            finally:
+                writer.close()
             with suppress(OSError):
                 await writer.wait_closed()
     except (OSError, TimeoutError):

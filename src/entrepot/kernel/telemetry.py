@@ -168,7 +168,12 @@ class Telemetry:
     def node(self, host: str, methods: Sequence[str]) -> Iterator[None]:
         """A span for an exchange with a chain's node, by its host: what is in the path of its address is secret."""
         name = methods[0] if len(set(methods)) == 1 else "batch"
-        more = {"rpc.system": "jsonrpc", "rpc.method": name, "server.address": host, "rpc.requests": len(methods)}
+        more: dict[str, str | int] = {
+            "rpc.system": "jsonrpc",
+            "rpc.method": name,
+            "server.address": host,
+            "rpc.requests": len(methods),
+        }
         with self._call(name, more):
             yield
 

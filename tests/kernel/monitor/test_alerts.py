@@ -2,19 +2,17 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass, replace
+from contextlib import AsyncExitStack
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import asyncpg
 import pytest
 
-from entrepot.dev.anvil import Anvil, anvil
-from entrepot.dev.postgres import Server
-from entrepot.dev.standby import following
+from entrepot.dev.anvil import anvil
 from entrepot.kernel import clock
-from entrepot.kernel.app import App, Apps
+from entrepot.kernel.app import Apps
 from entrepot.kernel.core import CORE
 from entrepot.kernel.db.database import Database
 from entrepot.kernel.db.query import Query
@@ -24,24 +22,17 @@ from entrepot.kernel.monitor.measures import MEASURES
 from entrepot.kernel.monitor.model import Reading
 from entrepot.kernel.monitor.rules import RULES, rules_of
 from entrepot.kernel.settings import AlertSettings, BadSettings, ChainSettings, Settings
-from entrepot.kernel.supply import Resources
 from entrepot.kernel.upkeep import partitions
 from entrepot.kernel.values import new_id
-from entrepot.kernel.work.runner import Worker
-from entrepot.kernel.work.task import Task
-from entrepot.main import House
 from tests.bazaar import opened
-from tests.conftest import ROLE, TestDatabase, free_port, settings_for
-from tests.kernel.monitor.watch import Watch, watched
+from tests.conftest import ROLE, Cluster, TestDatabase, free_port, settings_for
+from tests.installed import followed
+from tests.kernel.monitor.watch import Watch, changed, watched
+from tests.kernel.monitor.worker import Place, caught_up, run_once
 
 NAP = Query("SELECT pg_sleep(:seconds)")
 ONE = Query("SELECT 1")
 TIMES = ["fired", "resolved"]
-
-
-def changed(**rules: AlertSettings) -> dict[str, AlertSettings]:
-    known = {"pool", "latency", "slow", "lag", "mirror", "chain", "transaction", "lock"}
-    return {**{name: AlertSettings(hold=0) for name in known}, **rules}
 
 
 @pytest.fixture
@@ -106,28 +97,6 @@ async def test_a_transaction_that_stays_open_is_told_and_who_waits_for_its_lock(
         await server.close()
 
 
-PROOF = """
-    INSERT INTO core.backup_proofs (id, backup, kind, from_lsn, to_lsn, covers_until, verified_at, outcome, findings,
-        tables, rows, seconds)
-    VALUES ($1, $1, 'full', '0/1', '0/2', $2, $2, 'proven', '{}', 1, 1, 1)
-"""
-
-
-async def test_a_backup_that_was_not_proven_for_too_long_is_told(
-    database: TestDatabase, owner: asyncpg.Connection
-) -> None:
-    async with watched(database, backup_url="memory:///") as watch:
-        await watch.look()
-        assert watch.told("backup") == ["fired"]  # none ever was
-        await owner.execute(PROOF, new_id(), clock.now())
-        await watch.look()
-        assert watch.told("backup") == TIMES
-    async with watched(database, backup_url="memory:///", backup_proof_limit=1) as watch:
-        await owner.execute("UPDATE core.backup_proofs SET covers_until = covers_until - interval '25 hours'")
-        await watch.look()
-        assert watch.told("backup") == ["fired"]
-
-
 @pytest.mark.parametrize(("rule", "name"), [("archive", "core.retention"), ("task", "core.purge_keys")])
 async def test_a_task_that_fails_is_told_until_it_runs_well(
     rule: str, name: str, watch: Watch, owner: asyncpg.Connection
@@ -142,43 +111,6 @@ async def test_a_task_that_fails_is_told_until_it_runs_well(
     await run_once(watch, declared, owner)
     await watch.look()
     assert watch.told(rule) == TIMES
-
-
-async def run_once(watch: Watch, declared: Task, owner: asyncpg.Connection) -> None:
-    """By a real worker, whose clock ticks every second."""
-    runs = "SELECT count(*) FROM core.cron_ticks WHERE task = $1 AND finished_at IS NOT NULL"
-    before = await owner.fetchval(runs, declared.name)
-    at_work = Place(watch.house, (replace(CORE, tasks=(replace(declared, cron="* * * * * *"),), services=()),))
-    async with working(at_work):
-        while await owner.fetchval(runs, declared.name) == before:
-            await asyncio.sleep(0.05)
-
-
-@dataclass
-class Place:
-    """As much of a house as a worker sees, with other apps in it."""
-
-    house: House
-    apps: tuple[App, ...]
-
-    @property
-    def database(self) -> Database:
-        return self.house.database
-
-    @property
-    def resources(self) -> Resources:
-        return self.house.resources
-
-
-@asynccontextmanager
-async def working(place: Place) -> AsyncIterator[None]:
-    work = asyncio.create_task(Worker(place).run())
-    try:
-        yield
-    finally:
-        work.cancel()
-        with suppress(asyncio.CancelledError):
-            await work
 
 
 async def test_a_mirror_that_stands_still_is_told_until_it_has_caught_up(
@@ -200,15 +132,6 @@ async def test_a_mirror_that_stands_still_is_told_until_it_has_caught_up(
         assert sorted(watch.told("mirror")) == ["fired", "fired", "resolved", "resolved"]
 
 
-async def caught_up(place: Place, node: Anvil, owner: asyncpg.Connection) -> None:
-    """Mirrors until nothing is missing."""
-    head = await node.rpc.head()
-    behind = "SELECT count(*) < 2 OR bool_or(last_block < $1) FROM escrow.event_sync_cursor"
-    async with working(place):
-        while await owner.fetchval(behind, head - 1):
-            await asyncio.sleep(0.05)
-
-
 async def test_a_chain_that_does_not_answer_is_told(database: TestDatabase) -> None:
     port = free_port()
     told = ChainSettings("ethereum", 31_337, (f"http://127.0.0.1:{port}",))
@@ -219,22 +142,6 @@ async def test_a_chain_that_does_not_answer_is_told(database: TestDatabase) -> N
         async with anvil(port=port, accounts=1):
             await watch.look()
             assert watch.told("chain") == TIMES
-
-
-OPEN = """
-    INSERT INTO core.chain_transactions (id, chain, sender, nonce, purpose, recipient, data, gas, max_fee, max_tip,
-        hashes, state, created_at)
-    VALUES ($1, 'ethereum', '0x', 1, 'timeout 1', '0x', '', 1, 1, 1, '{}', 'open', now() - interval '20 minutes')
-"""
-
-
-async def test_what_waits_for_too_long_is_told(watch: Watch, owner: asyncpg.Connection) -> None:
-    await owner.execute(OPEN, new_id())
-    await watch.look()
-    assert watch.told("queue") == ["fired"]
-    await owner.execute("UPDATE core.chain_transactions SET state = 'mined', ended_at = now()")
-    await watch.look()
-    assert watch.told("queue") == TIMES
 
 
 async def test_a_partition_that_is_missing_is_told_even_where_measurements_find_none(
@@ -281,11 +188,11 @@ def test_a_rule_that_is_not_there_cannot_be_set(tmp_path: Path) -> None:
 
 
 async def test_a_replica_that_falls_behind_is_told_until_it_has_caught_up(
-    cluster: Server, database: TestDatabase, owner: asyncpg.Connection
+    cluster: Cluster, database: TestDatabase, owner: asyncpg.Connection
 ) -> None:
     lag = AlertSettings(threshold=0.5, hold=0)
     name = await owner.fetchval("SELECT current_database()")
-    with following(cluster.get_uri()) as standby:
+    with followed(cluster) as standby:
         replica = await asyncpg.connect(standby.address("postgres", name))
         async with watched(database, alerts=changed(lag=lag)) as watch:
             await replica.execute("SELECT pg_wal_replay_pause()")

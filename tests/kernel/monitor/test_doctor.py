@@ -5,12 +5,9 @@ import pytest
 
 from entrepot.commands import doctor
 from entrepot.kernel import clock
+from entrepot.kernel.settings import AlertSettings
 from tests.conftest import TestDatabase, settings_for
-
-INCIDENT = """
-    INSERT INTO core.incidents (id, rule, subject, value, threshold, told, began_at, fired_at)
-    VALUES (gen_random_uuid(), 'mirror', 'ethereum 0xab', 61, 50, 'read up to block 2 of 63', now(), now())
-"""
+from tests.kernel.monitor.watch import changed, watched
 
 
 async def found(database: TestDatabase) -> dict[str, tuple[str, str, str]]:
@@ -25,11 +22,16 @@ async def test_a_market_without_fault_is_told_so(database: TestDatabase) -> None
 async def test_an_alert_that_lasts_an_index_and_a_partition_are_told_with_their_mends(
     database: TestDatabase, owner: asyncpg.Connection
 ) -> None:
-    await owner.execute(INCIDENT)
+    short = changed(transaction=AlertSettings(threshold=0, hold=0))
+    async with watched(database, alerts=short) as watch, owner.transaction():
+        await owner.execute("SELECT 1")
+        await watch.look()
     await owner.execute("CREATE INDEX twin ON core.sessions (wallet)")
     await owner.execute(f"DROP TABLE core.system_metrics_{clock.now():%Y_%m}")
     told = await found(database)
-    assert told["alert"] == ("bad", "mirror ethereum 0xab: read up to block 2 of 63", "entrepot chain status")
+    assert told["alert"][0] == "bad"
+    assert told["alert"][1].startswith("transaction: process ")
+    assert told["alert"][2] == "docs/operations/runaway-query.md"
     assert told["index"][0] == "bad"
     assert told["index"][2].startswith("DROP INDEX CONCURRENTLY core.")
     assert told["partition"][2] == "entrepot migrate up"

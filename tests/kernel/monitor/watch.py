@@ -14,7 +14,9 @@ from standardwebhooks import Webhook
 
 from entrepot.kernel.app import Apps
 from entrepot.kernel.monitor.evaluate import evaluate
+from entrepot.kernel.monitor.rules import RULES
 from entrepot.kernel.monitor.statements import Statements
+from entrepot.kernel.settings import AlertSettings
 from entrepot.main import House
 from tests.conftest import TestDatabase, free_port, settings_for
 
@@ -63,6 +65,11 @@ class Watch:
         mailed = [s.split()[1].rstrip(":") for s in subjects if s.split()[2] == rule]
         assert mailed == posted
         return posted
+
+
+def changed(**rules: AlertSettings) -> dict[str, AlertSettings]:
+    """Rules of which nothing must last before it is told, and these changes."""
+    return {**{rule.name: AlertSettings(hold=0) for rule in RULES}, **rules}
 
 
 @asynccontextmanager

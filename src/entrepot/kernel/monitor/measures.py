@@ -16,6 +16,7 @@ from entrepot.kernel.monitor.statements import SLOW, Latency
 from entrepot.kernel.settings import Settings
 from entrepot.kernel.upkeep import partitions
 from entrepot.kernel.upkeep.backup import work as backups
+from entrepot.kernel.work.cron import next_tick
 
 CURSOR = "event_sync_cursor"
 RETENTION = "core.retention"
@@ -32,6 +33,9 @@ WAITING = Query("""
     UNION ALL SELECT 'core.archives', extract(epoch FROM now() - min(started_at))::float8
     FROM core.archives WHERE state = 'removing'
 """)
+
+
+BEGUN = Query("SELECT task, max(tick) AS tick FROM core.cron_ticks GROUP BY task")
 
 
 @dataclass(frozen=True)
@@ -184,10 +188,15 @@ async def chain(look: Look) -> list[Reading]:
 
 
 async def queue(look: Look) -> list[Reading]:
-    """Of each queue, its oldest thing."""
+    """Of each queue, its oldest thing; of each task, the tick that no worker has begun."""
     async with look.database.read() as db:
-        rows = await db.rows(WAITING)
-    return [Reading(name, age or 0.0, f"the oldest waits for {age or 0.0:.0f} s") for name, age in rows]
+        ages = {name: age or 0.0 for name, age in await db.rows(WAITING)}
+        begun = {row["task"]: row["tick"] for row in await db.rows(BEGUN)}
+    for task in (task for app in look.apps for task in app.tasks):
+        if task.name in begun:
+            waits = look.now - next_tick(task.cron, begun[task.name])
+            ages[f"task {task.name}"] = max(0.0, waits.total_seconds())
+    return [Reading(name, age, f"the oldest waits for {age:.0f} s") for name, age in ages.items()]
 
 
 async def partition(look: Look) -> list[Reading]:

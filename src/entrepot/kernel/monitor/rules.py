@@ -26,11 +26,11 @@ RULES = (
     Rule("lock", "wait for a lock, in seconds", 30, 0, "docs/operations/runaway-query.md"),
     Rule("lag", "lag of a replica, in seconds", 60, 60, "entrepot doctor"),
     Rule("backup", "faults in the proofs of backups", 0, 0, "entrepot backup verify"),
-    Rule("archive", "whether the last run of retention failed", 0, 0, "entrepot retention run"),
-    Rule("task", "whether the last run of a task failed", 0, 0, "read the worker's log"),
+    Rule("archive", "whether the last run of retention failed", 0, 0, "entrepot task run core.retention"),
+    Rule("task", "whether the last run of a task failed", 0, 0, "entrepot task run ITS_NAME"),
     Rule("mirror", "blocks between a contract's mirror and its chain's head", 50, 120, "entrepot chain status"),
     Rule("chain", "whether a chain does not answer", 0, 120, "entrepot chain status"),
-    Rule("queue", "age of the oldest thing that waits, in seconds", 900, 0, "entrepot doctor"),
+    Rule("queue", "age of the oldest thing that waits, in seconds", 900, 120, "entrepot doctor"),
     Rule("partition", "whether a partition is missing that will be needed", 0, 0, "entrepot migrate up"),
 )
 

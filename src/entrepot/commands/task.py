@@ -1,0 +1,60 @@
+"""`entrepot task`: what the worker does at its times, done now."""
+
+from typing import Annotated
+
+import typer
+
+from entrepot import console
+from entrepot.commands import here
+from entrepot.console import Failed
+from entrepot.kernel import clock
+from entrepot.kernel.settings import Settings
+from entrepot.kernel.work.cron import claim_tick, finish_tick, next_tick
+from entrepot.kernel.work.runner import Job
+from entrepot.kernel.work.task import Task
+from entrepot.main import House, find_apps
+
+group = typer.Typer(no_args_is_help=True, help="What the worker does at its times.")
+
+
+@group.command("list")
+def show(*, json: Annotated[bool, typer.Option("--json", help="Answer JSON.")] = False) -> None:
+    """Tell every task, and when it comes next. Exit status: 0, or 2 where a setting cannot be used."""
+    settings = here.settings()
+    found = sorted((task.name, task.cron) for app in find_apps(settings.apps) for task in app.tasks)
+    rows = [(name, cron, f"{next_tick(cron, clock.now()):%Y-%m-%d %H:%M:%S} UTC") for name, cron in found]
+    if json:
+        console.as_json([{"task": name, "cron": cron, "next": moment} for name, cron, moment in rows])
+    else:
+        console.table(("task", "cron", "next"), rows)
+
+
+@group.command()
+def run(name: Annotated[str, typer.Argument(help="As `entrepot task list` has it.")]) -> None:
+    """Run a task now, once, as a tick of its own: what the last run failed to do is done, and its alert ends.
+
+    Exit status: 0 it ran well, 1 it failed or there is no such task, 2 a setting cannot be used.
+    """
+    with here.database() as settings:
+        known = {task.name: task for app in find_apps(settings.apps) for task in app.tasks}
+        if name not in known:
+            raise Failed(f"there is no task {name!r}", "entrepot task list")
+        here.run(run_now(settings, known[name]), settings.database_url)
+    console.mark("good", f"{name} ran well")
+
+
+async def run_now(settings: Settings, task: Task) -> None:
+    """In this process, noted as the worker notes it. Raises `Failed`."""
+    async with House(settings) as house:
+        await here.require_current(settings.database_url, house.apps)
+        tick, job = clock.now(), Job(task.name, task.run, house)
+        await claim_tick(house.database, task.name, tick)
+        failed: str | None = "it was interrupted"
+        try:
+            await job()
+            failed = None
+        except Exception as error:
+            failed = f"{type(error).__name__}: {error}"
+            raise Failed(f"{task.name} failed: {failed}", "mend what it names, and run it again") from error
+        finally:
+            await finish_tick(house.database, task.name, tick, failed)
