@@ -1,48 +1,21 @@
 """Arbitrators: what their calls take and answer."""
 
-import re
 from datetime import datetime
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated
 
 import msgspec
 
 from entrepot.apps.escrow.model import ChainName
-from entrepot.kernel.http import paging
+from entrepot.kernel.http.paging import WalletCursor
 from entrepot.kernel.http.route import Ask
 from entrepot.kernel.money import Amount
-from entrepot.kernel.refusal import Malformed
-from entrepot.kernel.values import Value
 from entrepot.kernel.wallet import Wallet
-
-FORM = re.compile(r"newest~(?P<registered>[0-9T:.-]{19,26}Z)~(?P<wallet>0x[0-9a-fA-F]{40})")
-
-
-class ArbitratorCursor(Value, str):
-    """Where a page of arbitrators ended: when that one registered, and its wallet."""
-
-    __slots__ = ()
-    schema: ClassVar[dict[str, Any]] = {"type": "string", "maxLength": 100, "description": "next_cursor of a page"}
-
-    @classmethod
-    def parse(cls, given: object) -> Self:
-        if not isinstance(given, str) or FORM.fullmatch(given) is None:
-            raise ValueError("must be the next_cursor of an earlier page")
-        return cls(given)
-
-    @property
-    def place(self) -> tuple[datetime, str]:
-        """When the last one of the page registered, and its wallet; raises `Malformed`."""
-        _, registered, wallet = self.split("~")
-        try:
-            return paging.moment(registered), wallet
-        except ValueError as wrong:
-            raise Malformed("cursor", str(wrong)) from None
 
 
 class ListArbitrators(Ask, frozen=True):
     """Who may be drawn, the newest first."""
 
-    cursor: ArbitratorCursor | None = None
+    cursor: WalletCursor | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=100)] = 20
 
 

@@ -1,19 +1,15 @@
 """The blacklist: what its calls take and answer."""
 
-import re
 from datetime import datetime
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated
 
 import msgspec
 
 from entrepot.apps.escrow.model import BlacklistSource
-from entrepot.kernel.http import paging
+from entrepot.kernel.http.paging import WalletCursor
 from entrepot.kernel.http.route import Ask
-from entrepot.kernel.refusal import Malformed
-from entrepot.kernel.values import Text, Value
+from entrepot.kernel.values import Text
 from entrepot.kernel.wallet import Wallet
-
-FORM = re.compile(r"newest~(?P<added>[0-9T:.-]{19,26}Z)~(?P<wallet>0x[0-9a-fA-F]{40})")
 
 
 class Reason(Text):
@@ -24,33 +20,11 @@ class Reason(Text):
     example = "sold the same account twice"
 
 
-class BlacklistCursor(Value, str):
-    """Where a page of the blacklist ended: when that wallet was added, and the wallet."""
-
-    __slots__ = ()
-    schema: ClassVar[dict[str, Any]] = {"type": "string", "maxLength": 100, "description": "next_cursor of a page"}
-
-    @classmethod
-    def parse(cls, given: object) -> Self:
-        if not isinstance(given, str) or FORM.fullmatch(given) is None:
-            raise ValueError("must be the next_cursor of an earlier page")
-        return cls(given)
-
-    @property
-    def place(self) -> tuple[datetime, str]:
-        """When the last wallet of the page was added, and which it is; raises `Malformed`."""
-        _, added, wallet = self.split("~")
-        try:
-            return paging.moment(added), wallet
-        except ValueError as wrong:
-            raise Malformed("cursor", str(wrong)) from None
-
-
 class ListBlacklist(Ask, frozen=True):
     """Wallets that may not trade here, the newest first."""
 
     source: BlacklistSource | None = None
-    cursor: BlacklistCursor | None = None
+    cursor: WalletCursor | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=100)] = 20
 
 

@@ -1,7 +1,6 @@
 """What operators do with the blacklist. A ban takes effect as a whole: entry, profile, sessions, reservations."""
 
 from collections.abc import Callable, Sequence
-from datetime import UTC
 
 from entrepot.apps.escrow.caches import PRODUCT_LISTS, PROFILES
 from entrepot.apps.escrow.calls.blacklist import (
@@ -17,6 +16,7 @@ from entrepot.apps.escrow.refusals import AlreadyBlacklisted, NotBlacklisted
 from entrepot.apps.escrow.store import blacklist as store
 from entrepot.kernel.cache.busts import forget
 from entrepot.kernel.db.doors import Read, Write
+from entrepot.kernel.http.paging import WalletCursor
 from entrepot.kernel.identity.operations import end_sessions
 from entrepot.kernel.wallet import Wallet
 
@@ -38,8 +38,7 @@ async def list_blacklist(db: Read, ask: ListBlacklist) -> BlacklistPage:
     found = await store.page(db, ask.source, ask.cursor, ask.limit)
     if len(found) < ask.limit:
         return BlacklistPage(found, None)
-    added = found[-1].created_at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds")
-    return BlacklistPage(found, f"newest~{added}Z~{found[-1].wallet}")
+    return BlacklistPage(found, WalletCursor.after(found[-1].created_at, found[-1].wallet))
 
 
 async def ban_wallet(db: Write, ask: BanWallet) -> BlacklistEntry:

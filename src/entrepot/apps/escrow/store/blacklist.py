@@ -2,11 +2,12 @@
 
 from collections.abc import Collection, Sequence
 
-from entrepot.apps.escrow.calls.blacklist import BlacklistCursor, BlacklistEntry
+from entrepot.apps.escrow.calls.blacklist import BlacklistEntry
 from entrepot.apps.escrow.model import BlacklistSource
 from entrepot.apps.escrow.store.reservations import LIVE
 from entrepot.kernel.db.doors import Read, Write
 from entrepot.kernel.db.query import Query
+from entrepot.kernel.http.paging import WalletCursor
 from entrepot.kernel.wallet import Wallet
 
 # The key of the lock is the first eight bytes of SHA-256("escrow.blacklist"), as a signed number.
@@ -66,7 +67,7 @@ async def find(db: Read, wallet: Wallet) -> BlacklistEntry | None:
 
 
 async def page(
-    db: Read, source: BlacklistSource | None, cursor: BlacklistCursor | None, limit: int
+    db: Read, source: BlacklistSource | None, cursor: WalletCursor | None, limit: int
 ) -> list[BlacklistEntry]:
     """The newest first, from behind the cursor on."""
     added, last = (None, None) if cursor is None else cursor.place
