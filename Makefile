@@ -13,6 +13,7 @@ PYTHON := $(firstword $(foreach each,python3 python3.14 python3.13 python3.12 py
 VENV := .venv/.ready
 CHAIN := node_modules/.ready
 CONTRACTS := .venv-contracts/.ready
+SOURCES := contracts bench/contracts tests/kernel/contracts
 BENCH := .venv-bench/.ready
 UV := .venv/bin/uv
 INSTALL := $(UV) pip sync --quiet --require-hashes
@@ -36,7 +37,11 @@ demo: export ENTREPOT_HOME ?= $(CURDIR)/.entrepot
 demo: $(VENV) $(CHAIN)
 	@.venv/bin/entrepot demo $(if $(ONCE),--once)
 
+# What a test needs and npm and pip have not; without it that test is skipped, and says so.
+OPTIONAL := redis-server pgbouncer chromium
 test: $(VENV) $(CHAIN) $(CONTRACTS)
+	@for each in $(OPTIONAL); do PATH=$$PATH:/usr/sbin command -v $$each >/dev/null \
+		|| echo "without $$each some tests are skipped; on Debian: apt install $$each" >&2; done
 	.venv/bin/python -m pytest
 	.venv-contracts/bin/python -m pytest tests/contracts
 
@@ -45,7 +50,7 @@ check: $(VENV) $(CONTRACTS)
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
 	.venv/bin/lint-imports --no-logo
-	.venv-contracts/bin/python contracts/build.py --check
+	.venv-contracts/bin/python contracts/build.py --check $(SOURCES)
 
 # wrk is the load generator; PostGraphile, a peer, is installed by npm in its own folder.
 bench: $(BENCH) $(CHAIN)
@@ -57,6 +62,8 @@ faults: $(VENV) $(CHAIN)
 	FAULTS=full .venv/bin/python -m pytest --timeout 3600 tests/faults \
 		tests/apps/escrow/test_schemathesis.py
 	POOLER=1 .venv/bin/python -m pytest --timeout 600 tests/journeys
+	CACHE=1 .venv/bin/python -m pytest --timeout 600 tests/journeys
+	POOLER=1 CACHE=1 REPLICA=1 .venv/bin/python -m pytest --timeout 600 tests/journeys
 
 # On Debian's PostgreSQL 15, the oldest that the house takes; POSTGRES names the programs of another one.
 POSTGRES ?= /usr/lib/postgresql/15/bin
@@ -71,7 +78,7 @@ ha-trial: $(VENV) $(CHAIN)
 	.venv/bin/python -W ignore -m bench.ha
 
 contracts: $(CONTRACTS)
-	.venv-contracts/bin/python contracts/build.py
+	.venv-contracts/bin/python contracts/build.py $(SOURCES)
 
 COMPILE := $(UV) pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --no-emit-find-links
 locks: $(VENV)

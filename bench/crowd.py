@@ -25,7 +25,7 @@ from entrepot.kernel.wallet import checksum
 
 VERSION = 1
 NAME, CHAIN_ID = "ethereum", 31_337
-CROWD = Artifact.load("Crowd", Path(__file__).parent / "contracts")
+CROWD = Artifact.load("Crowd", Path(__file__).parent / "contracts" / "built")
 CALLS = Contract(CROWD.abi)
 TOKEN = Contract(Artifact.load("TestUSDT").abi)
 PARTIES = 64

@@ -1,4 +1,4 @@
-"""Builds every contract beside this file to built/<Name>.json, or tells by --check what a build would change."""
+"""Builds every contract of each folder to its built/<Name>.json, or tells by --check what a build would change."""
 
 import argparse
 import hashlib
@@ -11,13 +11,10 @@ from vyper.compiler import CompilerData, FileInput
 from vyper.compiler.input_bundle import FilesystemInputBundle
 from vyper.compiler.output import build_abi_output
 
-HERE = Path(__file__).resolve().parent
-BUILT = HERE / "built"
-
 
 def build(source: Path) -> str:
     """The built file's text; the same on every machine for the same sources and compiler."""
-    bundle = FilesystemInputBundle([HERE])
+    bundle = FilesystemInputBundle([source.parent])
     entry = bundle.load_file(source)
     if not isinstance(entry, FileInput):
         raise TypeError(f"{source.name} is not Vyper source")
@@ -33,44 +30,54 @@ def build(source: Path) -> str:
 
 
 def source_hash(source: Path, compiled: CompilerData) -> str:
-    """SHA-256 over the source and all of this folder's files that it imports: sorted names, each with its content."""
+    """SHA-256 over the source and all of its folder's files that it imports: sorted names, each with its content."""
     imported = (Path(each.resolved_path) for each in compiled.resolved_imports.compiler_inputs)
-    ours = {each for each in imported if each.is_relative_to(HERE)} | {source}
+    ours = {each for each in imported if each.is_relative_to(source.parent)} | {source}
     whole = hashlib.sha256()
     for each in sorted(ours):
         content = each.read_bytes()
-        whole.update(f"{each.relative_to(HERE).as_posix()}\n{len(content)}\n".encode())
+        whole.update(f"{each.relative_to(source.parent).as_posix()}\n{len(content)}\n".encode())
         whole.update(content)
     return whole.hexdigest()
 
 
-def differences() -> list[str]:
-    """Names of built files that are missing, left over, or not what the sources give."""
-    wanted = {f"{source.stem}.json": build(source) for source in sources()}
-    there = {path.name: path.read_text() for path in BUILT.glob("*.json")}
+def differences(folder: Path) -> list[str]:
+    """Names of a folder's built files that are missing, left over, or not what the sources give."""
+    wanted = {f"{source.stem}.json": build(source) for source in sources(folder)}
+    there = {path.name: path.read_text() for path in (folder / "built").glob("*.json")}
     return sorted(name for name in wanted | there if wanted.get(name) != there.get(name))
 
 
-def sources() -> list[Path]:
-    return sorted(HERE.glob("*.vy"))
+def sources(folder: Path) -> list[Path]:
+    """A folder's contracts; what they import lies below it."""
+    return sorted(folder.resolve().glob("*.vy"))
 
 
-def write() -> None:
-    BUILT.mkdir(exist_ok=True)
-    for source in sources():
-        (BUILT / f"{source.stem}.json").write_text(build(source))
-        print(f"built/{source.stem}.json")
+def write(folder: Path) -> None:
+    """Builds all of a folder."""
+    built = folder / "built"
+    built.mkdir(exist_ok=True)
+    for source in sources(folder):
+        made = built / f"{source.stem}.json"
+        made.write_text(build(source))
+        print(made)
 
 
 def main() -> int:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--check", action="store_true", help="write nothing; exit 1 and name what differs")
-    if not options.parse_args().check:
-        write()
+    options.add_argument("folders", nargs="+", type=Path, help="where sources are; each has a folder built/")
+    given = options.parse_args()
+    for folder in given.folders:
+        if not sources(folder):
+            options.error(f"no contract in {folder}")
+    if not given.check:
+        for folder in given.folders:
+            write(folder)
         return 0
-    differing = differences()
-    for name in differing:
-        print(f"differs from source: built/{name}", file=sys.stderr)
+    differing = [folder / "built" / name for folder in given.folders for name in differences(folder)]
+    for path in differing:
+        print(f"differs from source: {path}", file=sys.stderr)
     return 1 if differing else 0
 
 
