@@ -1,5 +1,6 @@
 """The journal of a contract: its events and how far they are read, kept in the transaction that folds them."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from entrepot.apps.escrow import events
@@ -11,20 +12,20 @@ from entrepot.kernel.chain.indexer import CursorMoved, Position, Seen
 from entrepot.kernel.db.doors import Read, Write
 
 
-class Journal:
+class Journal(ABC):
     """What the mirrors of all contracts have in common; each says what the events make of its own nouns."""
 
     def __init__(self, chain: str, contract: str) -> None:
         self.chain = chain
         self.contract = contract
 
+    @abstractmethod
     async def happened(self, db: Write, placed: Sequence[Placed]) -> None:
         """Folds what these events touch. They stand in the journal, in the chain's order, each once."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def taken_back(self, db: Write, touched: Touched, to: Position) -> None:
         """Folds again from what remains in the journal whatever the events above `to` had touched."""
-        raise NotImplementedError
 
     async def position(self, db: Read) -> Position | None:
         """How far it has come."""
