@@ -18,6 +18,7 @@ from entrepot.apps.escrow.operations.audit_pool import compare_members
 from entrepot.apps.escrow.operations.findings import NOTHING, ChainAudit, Difference, shown
 from entrepot.apps.escrow.operations.views import NotMirrored, Views
 from entrepot.apps.escrow.store import audit as store
+from entrepot.apps.escrow.store import mirror
 from entrepot.apps.escrow.store.audit import Row, Totals
 from entrepot.kernel.chain import registry
 from entrepot.kernel.chain.abi import DecodeError
@@ -167,8 +168,8 @@ class Auditor:
 
 async def tally(db: Read, contract: Deployed) -> Totals | None:
     """All orders of a contract, counted page after page; None where nothing has been mirrored yet."""
-    cursor = await store.cursor(db, contract)
-    if cursor is None:
+    reached = await mirror.position(db, contract.chain, contract.address)
+    if reached is None:
         return None
     highest, missing = 0, list[int]()
     sums: defaultdict[str, Decimal] = defaultdict(Decimal)
@@ -178,4 +179,4 @@ async def tally(db: Read, contract: Deployed) -> Totals | None:
         for token, held in zip(page.tokens, page.sums, strict=True):
             sums[token] += held
         highest = page.highest
-    return Totals(cursor.block, cursor.hash, highest, missing, sums)
+    return Totals(reached.block, reached.hash, highest, missing, sums)

@@ -9,6 +9,7 @@ import msgspec
 from entrepot.apps.escrow.operations.findings import ChainAudit, Difference
 from entrepot.apps.escrow.operations.views import Views
 from entrepot.apps.escrow.store import audit_credits as store
+from entrepot.apps.escrow.store import mirror
 from entrepot.apps.escrow.store.audit_credits import START, Treasury
 from entrepot.kernel.chain.registry import Deployed
 from entrepot.kernel.db.doors import Read
@@ -45,8 +46,8 @@ async def compare_credits(views: Views, tokens: Mapping[str, Deployed], found: C
 
 async def _credits(db: Read, contract: Deployed, *, every: bool) -> Credits | None:
     """Adds up the whole journal, page after page."""
-    cursor = await store.cursor(db, contract)
-    if cursor is None:
+    reached = await mirror.position(db, contract.chain, contract.address)
+    if reached is None:
         return None
     units: defaultdict[Owed, int] = defaultdict(int)
     treasuries: list[Treasury] = []
@@ -56,4 +57,4 @@ async def _credits(db: Read, contract: Deployed, *, every: bool) -> Credits | No
         for credit in await store.credited(db, contract, place, stretch.last, treasuries):
             units[credit.owner, credit.token] += int(credit.units)
         place = stretch.last
-    return Credits(cursor.block, cursor.hash, {owed: sum_ for owed, sum_ in units.items() if sum_ or every})
+    return Credits(reached.block, reached.hash, {owed: sum_ for owed, sum_ in units.items() if sum_ or every})

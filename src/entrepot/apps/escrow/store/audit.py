@@ -17,7 +17,6 @@ CURSOR = """SELECT last_block, last_hash FROM escrow.event_sync_cursor
         WHERE chain = :chain AND contract = :contract"""
 HELD = f"({', '.join(repr(status.value) for status in sorted(OPEN))})"
 ORDERS = "FROM escrow.orders o WHERE o.chain = :chain AND o.orphaned_at IS NULL"
-AT = Query(f"SELECT last_block AS block, last_hash AS hash FROM ({CURSOR}) c")
 TALLY = Query(f"""
     WITH page AS (
         SELECT o.onchain_order_id AS number, o.status, o.token::text AS token, o.amount + o.platform_fee AS locked,
@@ -62,13 +61,6 @@ class Count(msgspec.Struct, frozen=True):
 
     orders: int
     open: int
-
-
-class Cursor(msgspec.Struct, frozen=True):
-    """How far a contract is mirrored."""
-
-    block: int
-    hash: str
 
 
 class Tally(msgspec.Struct, frozen=True):
@@ -123,11 +115,6 @@ class Page(msgspec.Struct, frozen=True):
     block: int
     hash: str
     rows: Sequence[Row]
-
-
-async def cursor(db: Read, contract: Deployed) -> Cursor | None:
-    """None where nothing has been mirrored yet."""
-    return await db.maybe(Cursor, AT, chain=contract.chain, contract=contract.address)
 
 
 async def tally(db: Read, chain: str, after: int, most: int) -> Tally | None:

@@ -9,10 +9,6 @@ from entrepot.kernel.chain.registry import Deployed
 from entrepot.kernel.db.doors import Read
 from entrepot.kernel.db.query import Query
 
-CURSOR = Query("""
-    SELECT last_block AS block, last_hash AS hash FROM escrow.event_sync_cursor
-    WHERE chain = :chain AND contract = :contract
-""")
 STRETCH = Query("""
     SELECT max(block_number) AS block, (array_agg(log_index ORDER BY block_number DESC, log_index DESC))[1] AS log,
         coalesce(array_agg(block_number) FILTER (WHERE name = 'TreasurySet'), '{}') AS blocks,
@@ -64,13 +60,6 @@ class Place(msgspec.Struct, frozen=True):
 START = Place(-1, -1)
 
 
-class Cursor(msgspec.Struct, frozen=True):
-    """How far the contract is mirrored."""
-
-    block: int
-    hash: str
-
-
 class Treasury(msgspec.Struct, frozen=True):
     """Who received the platform fee of orders that were made from then on."""
 
@@ -91,11 +80,6 @@ class Credit(msgspec.Struct, frozen=True):
     owner: str
     token: str
     units: Decimal
-
-
-async def cursor(db: Read, contract: Deployed) -> Cursor | None:
-    """None where nothing has been mirrored yet."""
-    return await db.maybe(Cursor, CURSOR, chain=contract.chain, contract=contract.address)
 
 
 async def stretch(db: Read, contract: Deployed, after: Place, most: int) -> Stretch | None:

@@ -205,7 +205,7 @@ def columns(rows: Iterable[msgspec.Struct], names: Sequence[str]) -> dict[str, l
 
 
 async def position(db: Read, chain: str, contract: str) -> Position | None:
-    """How far the contract is mirrored."""
+    """How far the contract is mirrored; None where nothing of it is yet."""
     return await db.maybe(Position, POSITION, chain=chain, contract=contract)
 
 
