@@ -2,42 +2,22 @@
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator
-from datetime import timedelta
 
 import asyncpg
 import pytest
-from eth_account import Account
 
-from entrepot.dev.anvil import Anvil, anvil
-from entrepot.kernel.chain.chains import Chain
-from entrepot.kernel.chain.sender import Sender
+from entrepot.dev.anvil import Anvil
 from entrepot.kernel.db.database import Database
-from tests.conftest import TestDatabase, settings_for
+from tests.kernel.chain.sending import AT_ONCE, SINK, sender
 
-SINK = "0x000000000000000000000000000000000000dEaD"
-AT_ONCE = timedelta(0)
-NEVER = timedelta(days=1)
 DEAR = 500 * 10**9  # wei per gas
 
 
 @pytest.fixture
-async def node() -> AsyncIterator[Anvil]:
+async def node(chain: Anvil) -> Anvil:
     """A node that makes a block only when it is told to."""
-    async with anvil() as made:
-        await made.rpc.call("evm_setAutomine", [False])
-        yield made
-
-
-@pytest.fixture
-async def doors(database: TestDatabase) -> AsyncIterator[Database]:
-    async with Database(database.url, settings_for(database)) as made:
-        yield made
-
-
-def sender(doors: Database, node: Anvil, stuck_after: timedelta = NEVER) -> Sender:
-    key = Account.from_key(node.accounts[1].private_key)
-    return Sender(doors, Chain("ethereum", 31_337, node.rpc, 1), key, stuck_after)
+    await chain.rpc.call("evm_setAutomine", [False])
+    return chain
 
 
 async def states(owner: asyncpg.Connection) -> list[tuple[int, str, int]]:

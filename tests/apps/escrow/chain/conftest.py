@@ -27,7 +27,16 @@ async def chains(market: Bazaar) -> AsyncIterator[Chains]:
 
 
 @pytest.fixture
-async def mirrors(doors: Database, chains: Chains, market: Bazaar) -> list[Indexer]:
+async def indexer(doors: Database, chains: Chains, market: Bazaar) -> Indexer:
+    """The mirror of the escrow, which reads when it is told to."""
+    made = await escrow_indexer(doors, chains, market.chain)
+    assert made is not None
+    return made
+
+
+@pytest.fixture
+async def mirrors(doors: Database, chains: Chains, market: Bazaar, indexer: Indexer) -> list[Indexer]:
     """The pool's and the escrow's."""
-    made = [await find(doors, chains, market.chain) for find in (pool_indexer, escrow_indexer)]
-    return [each for each in made if each is not None]
+    pool = await pool_indexer(doors, chains, market.chain)
+    assert pool is not None
+    return [pool, indexer]

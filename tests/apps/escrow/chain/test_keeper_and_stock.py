@@ -3,11 +3,9 @@
 from uuid import UUID
 
 import asyncpg
-import pytest
 from eth_account import Account
 
 from entrepot.apps.escrow.operations.keeper import KEEPER, keep_time
-from entrepot.apps.escrow.tasks import escrow_indexer
 from entrepot.kernel.chain.chains import Chains
 from entrepot.kernel.chain.indexer import Indexer
 from entrepot.kernel.chain.keys import keep_key
@@ -31,13 +29,6 @@ ADD_RESERVATION = """
 """
 ADD_MESSAGE = "INSERT INTO escrow.messages (order_id, sender_wallet, ciphertext, nonce) VALUES ($1, $2, 'x', 'y')"
 VAULT = Vault({"test": bytes(32)})
-
-
-@pytest.fixture
-async def indexer(doors: Database, chains: Chains, market: Bazaar) -> Indexer:
-    made = await escrow_indexer(doors, chains, market.chain)
-    assert made is not None
-    return made
 
 
 async def list_product(owner: asyncpg.Connection, market: Bazaar, stock: int) -> UUID:

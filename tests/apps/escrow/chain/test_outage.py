@@ -1,9 +1,7 @@
 """After an outage: the API's times are the contract's, whenever the mirror read them, and two keepers do no harm."""
 
 import asyncio
-import hashlib
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,22 +11,17 @@ import pytest
 from eth_account import Account
 
 from entrepot.apps.escrow.operations.keeper import KEEPER, keep_time
-from entrepot.apps.escrow.tasks import escrow_indexer
 from entrepot.kernel.chain.chains import Chains
 from entrepot.kernel.chain.indexer import Indexer
 from entrepot.kernel.chain.keys import keep_key
 from entrepot.kernel.db.database import Database
 from entrepot.kernel.vault import Vault
-from tests import bazaar
 from tests.apps.escrow.agreement import disagreements
+from tests.apps.escrow.chain.deals import DAY, DELIVERY, buy
 from tests.apps.escrow.conftest import Caller, Market, opened_market
 from tests.bazaar import Bazaar
-from tests.conftest import TestDatabase, settings_for
+from tests.conftest import TestDatabase
 
-GOOD = hashlib.sha256(b"a good").digest()
-DELIVERY = hashlib.sha256(b"sealed").digest()
-PRICE = 25 * 10**6
-DAY = 86_400
 VAULT = Vault({"test": bytes(32)})
 
 
@@ -41,12 +34,6 @@ class Place:
     doors: Database
     chains: Chains
     indexer: Indexer
-
-    async def buy(self) -> int:
-        number: int = await self.bazaar.call("nextOrderId")
-        seller, buyer = self.bazaar.parties[0].address, self.bazaar.parties[1].address
-        await self.bazaar.act(buyer, "createOrder", seller, self.bazaar.token(), PRICE, GOOD, bytes(32))
-        return number
 
     async def keeper(self) -> None:
         """A round of the keeper, and the mirror of what it did."""
@@ -62,16 +49,12 @@ class Place:
 
 
 @pytest.fixture
-async def place(database: TestDatabase) -> AsyncIterator[Place]:
-    async with AsyncExitStack() as stack:
-        doors = await stack.enter_async_context(Database(database.url, settings_for(database)))
-        market = await stack.enter_async_context(bazaar.opened(doors))
-        chains = await stack.enter_async_context(Chains([market.settings]))
-        indexer = await escrow_indexer(doors, chains, market.chain)
-        assert indexer is not None
-        async with doors.write() as db:
-            await keep_key(db, VAULT, KEEPER, Account.from_key(market.parties[5].private_key))
-        house = await stack.enter_async_context(opened_market(database, chains=(market.settings,)))
+async def place(
+    database: TestDatabase, doors: Database, market: Bazaar, chains: Chains, indexer: Indexer
+) -> AsyncIterator[Place]:
+    async with doors.write() as db:
+        await keep_key(db, VAULT, KEEPER, Account.from_key(market.parties[5].private_key))
+    async with opened_market(database, chains=(market.settings,)) as house:
         yield Place(market, house, doors, chains, indexer)
 
 
@@ -87,13 +70,13 @@ async def contract_says(place: Place, number: int) -> tuple[int, int]:
 
 
 async def test_after_an_outage_the_deadlines_are_the_contract_s(place: Place) -> None:
-    kept, silent = await place.buy(), await place.buy()
+    kept, silent = await buy(place.bazaar), await buy(place.bazaar)
     await place.indexer.catch_up()
     seller = place.bazaar.parties[0].address
     await place.bazaar.node.increase_time(DAY - 120)  # nothing of ours runs from here on
     await place.bazaar.act(seller, "sellerConfirmDelivery", kept, DELIVERY)
     confirmed_at = (await place.bazaar.node.rpc.block()).timestamp
-    missed = await place.buy()
+    missed = await buy(place.bazaar)
     await place.bazaar.node.increase_time(2 * DAY)
     await place.indexer.catch_up()  # and here everything runs again
     told = await place.told()
@@ -115,7 +98,7 @@ async def test_after_an_outage_the_deadlines_are_the_contract_s(place: Place) ->
 
 
 async def test_the_buyer_s_time_is_neither_longer_nor_shorter_for_an_outage(place: Place) -> None:
-    number = await place.buy()
+    number = await buy(place.bazaar)
     await place.bazaar.act(place.bazaar.parties[0].address, "sellerConfirmDelivery", number, DELIVERY)
     await place.bazaar.node.increase_time(3 * DAY - 60)
     await place.indexer.catch_up()
@@ -128,7 +111,7 @@ async def test_the_buyer_s_time_is_neither_longer_nor_shorter_for_an_outage(plac
 
 
 async def test_two_keepers_at_once_end_every_order_once(place: Place, owner: asyncpg.Connection) -> None:
-    numbers = [await place.buy() for _ in range(8)]
+    numbers = [await buy(place.bazaar) for _ in range(8)]
     await place.bazaar.node.increase_time(DAY + 60)
     await place.indexer.catch_up()
     await place.bazaar.node.rpc.call("evm_setAutomine", [False])

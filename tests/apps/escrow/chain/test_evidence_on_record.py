@@ -1,7 +1,5 @@
 """Evidence as the contract records it: mirrored once, whatever its text, and taken back with its block."""
 
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -10,15 +8,11 @@ import pytest
 from eth_abi.abi import encode
 from eth_utils.crypto import keccak
 
-from entrepot.apps.escrow.tasks import escrow_indexer
-from entrepot.kernel.chain.chains import Chains
 from entrepot.kernel.chain.indexer import Indexer
-from entrepot.kernel.db.database import Database
 from entrepot.kernel.store.cid import cid_of
-from tests import bazaar
 from tests.apps.escrow.agreement import disagreements
+from tests.apps.escrow.chain.deals import dispute
 from tests.bazaar import Bazaar
-from tests.conftest import TestDatabase, settings_for
 
 SUBMIT = keccak(text="submitEvidence(uint256,string)")[:4]
 FIRST, SECOND = (cid_of(text) for text in (b"first", b"second"))
@@ -54,20 +48,10 @@ class Record:
 
 
 @pytest.fixture
-async def record(database: TestDatabase, owner: asyncpg.Connection) -> AsyncIterator[Record]:
-    async with AsyncExitStack() as stack:
-        doors = await stack.enter_async_context(Database(database.url, settings_for(database)))
-        market = await stack.enter_async_context(bazaar.opened(doors))
-        chains = await stack.enter_async_context(Chains([market.settings]))
-        indexer = await escrow_indexer(doors, chains, market.chain)
-        assert indexer is not None
-        made = Record(market, indexer, owner)
-        arguments = (made.seller, market.token(), 10**7, b"\1" * 32, bytes(32))
-        await market.act(made.buyer, "createOrder", *arguments)
-        await market.act(made.seller, "sellerConfirmDelivery", 1, b"\2" * 32)
-        await market.act(made.buyer, "openDispute", 1)
-        await indexer.catch_up()
-        yield made
+async def record(market: Bazaar, indexer: Indexer, owner: asyncpg.Connection) -> Record:
+    assert await dispute(market) == 1
+    await indexer.catch_up()
+    return Record(market, indexer, owner)
 
 
 async def test_what_the_contract_records_is_mirrored_once_with_the_kind_that_was_handed_in(record: Record) -> None:
