@@ -1,11 +1,15 @@
 """A PostgreSQL that is installed on this machine, in place of the embedded one: `make test-15`."""
 
+import getpass
 import os
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+
+from entrepot.dev import postgres
+from entrepot.dev.standby import Standby, following
 
 VARIABLE = "ENTREPOT_TEST_POSTGRES"
 """The folder of its programs, such as /usr/lib/postgresql/15/bin."""
@@ -47,6 +51,7 @@ def started(programs: Path, folder: Path, settings: Mapping[str, str]) -> Iterat
     server = Installed(programs, folder)
     if server.user:
         shutil.chown(folder, server.user, server.user)
+    folder.chmod(0o711)  # a pooler and a replica, which are other users, come to the socket in it
     server.run("initdb", "-D", str(server.pgdata), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8")
     major = int((server.pgdata / "PG_VERSION").read_text())
     given = {**settings, "unix_socket_directories": f"'{folder}'", "listen_addresses": "''"}
@@ -58,3 +63,10 @@ def started(programs: Path, folder: Path, settings: Mapping[str, str]) -> Iterat
     finally:
         server.pg_ctl("-m", "immediate", "stop")
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def followed(server: Installed | postgres.Server) -> AbstractContextManager[Standby]:
+    """A replica of it, by its own programs: PostgreSQL's replicas have their primary's major version."""
+    if isinstance(server, Installed):
+        return following(server.get_uri(), server.programs, server.user or getpass.getuser())
+    return following(server.get_uri())

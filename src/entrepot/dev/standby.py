@@ -21,14 +21,18 @@ SETTINGS = {"listen_addresses": "''", "hot_standby_feedback": "on", "shared_buff
 
 
 class Standby:
-    """Made from a running primary by pg_basebackup; `primary` is the owner's address, by a socket."""
+    """Made from a running primary by pg_basebackup; `primary` is the owner's address, by a socket.
 
-    def __init__(self, primary: str, folder: Path) -> None:
+    It is run by the primary's programs: those in `programs`, by default the embedded ones.
+    """
+
+    def __init__(self, primary: str, folder: Path, programs: Path | None = None, user: str = PACKAGE) -> None:
         self.primary = primary
         self.folder = folder
         self.data = folder / "data"
-        (package,) = (find_spec(PACKAGE) or _missing()).submodule_search_locations or [""]
-        self.programs = Path(package) / "pginstall" / "bin"
+        self.programs = programs or _embedded()
+        self.user = user
+        """Who it runs as where we are root, which PostgreSQL refuses to be."""
 
     def address(self, role: str, database: str) -> str:
         """How a role reaches a database of it, by its socket."""
@@ -57,12 +61,12 @@ class Standby:
 
     def kill(self) -> None:
         """Ends it as a power failure would, and waits until all its processes are gone."""
-        process = self.process
-        children = [int(each) for each in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
-        for each in (process, *children):
+        self.freeze()  # so that there are no more of them
+        processes = self.processes
+        for each in processes:
             os.kill(each, signal.SIGKILL)
         until = time.monotonic() + PATIENCE
-        while any(Path(f"/proc/{each}/cwd").exists() for each in (process, *children)):
+        while any(Path(f"/proc/{each}/cwd").exists() for each in processes):
             if time.monotonic() > until:
                 raise PostgresFailed("the replica does not die")
             time.sleep(0.01)
@@ -70,10 +74,23 @@ class Standby:
         for lock in (self.data / "postmaster.pid", self.folder / ".s.PGSQL.5432.lock"):
             lock.unlink(missing_ok=True)
 
+    def freeze(self) -> None:
+        """Takes connections and statements, and answers nothing, as a machine that has stalled."""
+        os.kill(self.processes[0], signal.SIGSTOP)
+        for each in self.processes:
+            os.kill(each, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """It goes on where it was."""
+        for each in self.processes:
+            os.kill(each, signal.SIGCONT)
+
     @property
-    def process(self) -> int:
-        """Its first process."""
-        return int((self.data / "postmaster.pid").read_text().split()[0])
+    def processes(self) -> list[int]:
+        """All of them; the first makes the others."""
+        first = int((self.data / "postmaster.pid").read_text().split()[0])
+        children = Path(f"/proc/{first}/task/{first}/children").read_text()
+        return [first, *map(int, children.split())]
 
     @property
     def is_running(self) -> bool:
@@ -81,8 +98,7 @@ class Standby:
         return (self.data / "postmaster.pid").is_file()
 
     def _run(self, program: str, *arguments: object) -> None:
-        # PostgreSQL refuses to run as root; the embedded server makes that user.
-        user: dict[str, Any] = {"user": PACKAGE, "group": PACKAGE, "extra_groups": []} if os.geteuid() == 0 else {}
+        user: dict[str, Any] = {"user": self.user, "group": self.user, "extra_groups": []} if os.geteuid() == 0 else {}
         command = [str(self.programs / program), *map(str, arguments)]
         with tempfile.TemporaryFile() as told:
             # What it starts keeps its files open, so they are no pipes.
@@ -94,18 +110,20 @@ class Standby:
                 raise PostgresFailed(f"{program}: {told.read().decode(errors='replace').strip()[-500:]}")
 
 
-def _missing() -> Any:
+def _embedded() -> Path:
+    if package := find_spec(PACKAGE):
+        return Path(next(iter(package.submodule_search_locations or [""]))) / "pginstall" / "bin"
     raise PostgresFailed(f"{PACKAGE} is not installed")
 
 
 @contextmanager
-def following(primary: str) -> Iterator[Standby]:
+def following(primary: str, programs: Path | None = None, user: str = PACKAGE) -> Iterator[Standby]:
     """A replica that runs, until the block ends; its folder is removed."""
     folder = Path(tempfile.mkdtemp(prefix="entrepot-standby-"))
     if os.geteuid() == 0:
-        entry = pwd.getpwnam(PACKAGE)
+        entry = pwd.getpwnam(user)
         os.chown(folder, entry.pw_uid, entry.pw_gid)
-    standby = Standby(primary, folder)
+    standby = Standby(primary, folder, programs, user)
     try:
         standby.build()
         standby.start()
