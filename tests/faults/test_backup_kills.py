@@ -7,17 +7,15 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import asyncpg
-import pytest
 
-from entrepot.dev import postgres
 from entrepot.kernel.upkeep.backup.create import create
 from entrepot.kernel.upkeep.backup.verify import ROOM, remove_left_over, verify
-from tests.kernel.upkeep.cellar import APPS, Cellar, cellar_of, running
+from tests.kernel.upkeep.cellar import APPS, Cellar, cellar, server
 
+__all__ = ["cellar", "server"]
 KILLS = 60 if os.environ.get("FAULTS") == "full" else 3
 SETTINGS = """
 import asyncio, sys
@@ -43,18 +41,6 @@ asyncio.run(verify(settings, Apps(find_apps())))
 """
 )
 RECEIVERS = "SELECT count(*) FROM pg_stat_replication WHERE application_name = 'entrepot_wal'"
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[postgres.Server]:
-    with running() as made:
-        yield made
-
-
-@pytest.fixture
-def cellar(server: postgres.Server) -> Iterator[Cellar]:
-    with cellar_of(server.get_uri(), postgres.address(server, "entrepot_server", "postgres")) as made:
-        yield made
 
 
 async def started(cellar: Cellar, what: str) -> asyncio.subprocess.Process:

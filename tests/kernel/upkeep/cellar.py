@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import pytest
 
 from entrepot.dev import postgres
 from entrepot.kernel.app import Apps
@@ -18,7 +19,7 @@ from entrepot.kernel.settings import Settings
 from entrepot.kernel.upkeep import migrate
 from entrepot.kernel.upkeep.backup import wal
 from entrepot.kernel.upkeep.backup.model import Lsn
-from entrepot.kernel.upkeep.backup.place import Place, place_of
+from entrepot.kernel.upkeep.backup.place import Place, place_of, store_of, systems
 from entrepot.kernel.upkeep.backup.restore import restore
 from entrepot.main import find_apps
 from tests.conftest import ROLE
@@ -35,6 +36,8 @@ class Cellar:
     owner_url: str
     url: str
     folder: Path
+    bucket: str = ""
+    """Where they lie instead of in the folder."""
 
     def settings(self, **more: Any) -> Settings:
         """Of a house whose backups lie here."""
@@ -42,16 +45,16 @@ class Cellar:
             "home": self.folder / "home",
             "database_url": self.url,
             "database_owner_url": self.owner_url,
-            "backup_url": (self.folder / "backups").as_uri(),
+            "backup_url": self.bucket or (self.folder / "backups").as_uri(),
             **more,
         }
         return Settings(**given)
 
     @property
     def place(self) -> Place:
-        """Where they lie."""
-        (system,) = [each.name for each in (self.folder / "backups").iterdir()]
-        return place_of(self.settings(), system)
+        """Where they lie, to look at, whether they are sealed or not."""
+        (system,) = systems(store_of(self.settings()))
+        return place_of(self.settings(backup_keys=KEYS), system, unsealed=True)
 
     def file(self, name: str) -> Path:
         """The file of an object."""
@@ -80,9 +83,7 @@ class Cellar:
                 await asyncio.sleep(0.05)
 
     def _reaches(self, wanted: Lsn) -> bool:
-        if not (self.folder / "backups").is_dir() or not list((self.folder / "backups").iterdir()):
-            return False
-        position = self.place.position()
+        position = self.place.position() if systems(store_of(self.settings())) else None
         return position is not None and Lsn.parse(position.lsn) >= wanted
 
     @asynccontextmanager
@@ -104,11 +105,11 @@ class Cellar:
             await asyncio.sleep(0.01)
         return moment
 
-    async def restored(self, to: str = "", **settings: Any) -> list[str]:
+    async def restored(self, to: str = "", *, unsealed: bool = False, **settings: Any) -> list[str]:
         """The notes in a server that was restored and started as any other."""
         folder = Path(tempfile.mkdtemp(dir=self.folder))
         try:
-            await restore(self.settings(**settings), folder, to)
+            await restore(self.settings(**settings), folder, to, unsealed=unsealed)
             with postgres.started(folder, SETTINGS) as server:
                 connection = await asyncpg.connect(server.get_uri())
                 try:
@@ -137,3 +138,17 @@ def cellar_of(owner_url: str, url: str) -> Iterator[Cellar]:
         yield Cellar(owner_url, url, folder)
     finally:
         shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[postgres.Server]:
+    """A server for one file of tests, which may damage it."""
+    with running() as made:
+        yield made
+
+
+@pytest.fixture
+def cellar(server: postgres.Server) -> Iterator[Cellar]:
+    """An empty place for that server's backups."""
+    with cellar_of(server.get_uri(), postgres.address(server, ROLE, "postgres")) as made:
+        yield made

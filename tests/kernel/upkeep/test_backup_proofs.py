@@ -1,43 +1,36 @@
 """A backup is what was restored: verification proves what is whole, and finds each kind of damage."""
 
 import asyncio
+import hashlib
+import io
 import itertools
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+import tarfile
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from time import monotonic
 
 import asyncpg
+import msgspec
 import pytest
 
-from entrepot.dev import postgres
 from entrepot.kernel import clock
 from entrepot.kernel.db.database import Database
 from entrepot.kernel.upkeep.backup import work
 from entrepot.kernel.upkeep.backup.create import create
 from entrepot.kernel.upkeep.backup.mark import SAME_TEXT, contents, marked, tables
-from entrepot.kernel.upkeep.backup.model import BackupFailed, Outcome, Proof, segment_number
+from entrepot.kernel.upkeep.backup.model import Backup, BackupFailed, Kind, Outcome, Proof, segment_number
+from entrepot.kernel.upkeep.backup.place import bytes_of, place_of
 from entrepot.kernel.upkeep.backup.verify import differences, verify
 from entrepot.kernel.upkeep.evidence import covered
 from entrepot.kernel.values import new_id
-from tests.kernel.upkeep.cellar import APPS, Cellar, cellar_of, running
+from tests.kernel.upkeep.cellar import APPS, Cellar, cellar, server
 
+__all__ = ["cellar", "server"]
 SCHEMAS = [app.name for app in APPS]
 ADD_PROFILE = "INSERT INTO escrow.user_profiles (wallet, public_key) VALUES ($1, '')"
 RENAME = "UPDATE escrow.user_profiles SET display_name = $2 WHERE wallet = $1"
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[postgres.Server]:
-    with running() as made:
-        yield made
-
-
-@pytest.fixture
-def cellar(server: postgres.Server) -> Iterator[Cellar]:
-    with cellar_of(server.get_uri(), postgres.address(server, "entrepot_server", "postgres")) as made:
-        yield made
 
 
 def wallet() -> str:
@@ -145,10 +138,34 @@ Damage = Callable[[Cellar], Awaitable[None]]
 
 
 async def flip_a_byte(cellar: Cellar) -> None:
+    """Of what lies in the store."""
     (path, *_) = sorted((cellar.folder / "backups").rglob("base.tar.gz"))
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
+
+
+async def flip_a_byte_of_a_file(cellar: Cellar) -> None:
+    """Of a page of a table, by somebody whose tar is whole."""
+    flip_in(cellar, cellar.place.backups()[0])
+
+
+async def flip_a_byte_and_agree(cellar: Cellar) -> None:
+    """And who tells the SHA-256 of that tar."""
+    backup = cellar.place.backups()[0]
+    place = place_of(cellar.settings(), backup.cluster.system)
+    place.note(msgspec.structs.replace(backup, sha256=flip_in(cellar, backup)))
+
+
+def flip_in(cellar: Cellar, backup: Backup) -> str:
+    """Flips a byte in the largest file; the SHA-256 of the tar now."""
+    place, name = place_of(cellar.settings(), backup.cluster.system), f"backups/{backup.id}/base.tar.gz"
+    content = bytearray(bytes_of(place.read(name)))
+    with tarfile.open(fileobj=io.BytesIO(content)) as tar:
+        largest = max((each for each in tar if each.name.startswith("base/")), key=lambda each: each.size)
+    content[largest.offset_data + largest.size // 2] ^= 1
+    place.keep(name, bytes(content))
+    return hashlib.sha256(content).hexdigest()
 
 
 async def truncate_the_increment(cellar: Cellar) -> None:
@@ -198,8 +215,10 @@ async def made_and_damaged(cellar: Cellar, damage: Damage) -> None:
 @pytest.mark.parametrize(
     ("damage", "told"),
     [
-        (flip_a_byte, "altered|SHA-256|cannot be unpacked"),
-        (truncate_the_increment, "cut off|altered"),
+        (flip_a_byte, "altered"),
+        (flip_a_byte_of_a_file, "is not what the server gave: its SHA-256 differs"),
+        (flip_a_byte_and_agree, 'pg_verifybackup: .*checksum mismatch for file "base/'),
+        (truncate_the_increment, "cut off"),
         (lose_the_full_backup, "adds to .*, which is missing"),
     ],
 )
@@ -210,10 +229,14 @@ async def test_verification_finds_what_is_wrong_in_the_place(cellar: Cellar, dam
 
 
 async def test_verification_finds_a_segment_that_is_missing(cellar: Cellar) -> None:
-    async with cellar.archiving():
+    settings = cellar.settings()
+    async with cellar.archiving(), Database(cellar.url, settings) as database:
         await made_and_damaged(cellar, lose_a_segment)
         (finding,) = (await proven(cellar)).findings
-    assert re.fullmatch("WAL segment [0-9A-F]{16} is missing in the archive", finding)
+        assert re.fullmatch("WAL segment [0-9A-F]{16} is missing in the archive", finding)
+        assert (await work.standing(settings)).lacks == [(finding, "entrepot backup create")]
+        await work.hourly(settings, database)
+        assert cellar.place.backups()[-1].kind is Kind.FULL, "behind a gap a full backup is due at once"
 
 
 async def test_verification_finds_another_schema_and_what_should_never_be_true(cellar: Cellar) -> None:

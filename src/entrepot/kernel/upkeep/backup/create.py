@@ -84,7 +84,8 @@ async def create(settings: Settings, *, incremental: bool = False) -> Backup:
         parent = await apart(programs, _newest, place) if incremental else None
         identity, began_at = new_id(), await server.now(connection)
         await _hold(connection, identity)
-        taken = await apart(programs, _take, programs, place, url, identity, parent)
+        expected = await server.size(connection)
+        taken = await apart(programs, _take, programs, place, url, identity, parent, expected)
         ended_at = await server.now(connection)
     read = msgspec.json.decode(taken.manifest, type=Manifest).ranges[-1]
     backup = Backup(
@@ -119,7 +120,7 @@ def _newest(place: Place) -> Backup:
     return there[-1]
 
 
-def _take(programs: Programs, place: Place, url: str, identity: UUID, parent: Backup | None) -> Taken:
+def _take(programs: Programs, place: Place, url: str, identity: UUID, parent: Backup | None, expected: int) -> Taken:
     with tempfile.TemporaryDirectory(prefix="entrepot-backup-") as folder:
         before: list[object] = []
         if parent is not None:
@@ -127,7 +128,7 @@ def _take(programs: Programs, place: Place, url: str, identity: UUID, parent: Ba
             manifest.write_bytes(bytes_of(place.read(f"backups/{parent.id}/manifest.gz")))
             before = [f"--incremental={manifest}"]
         name = f"backups/{identity}/base.tar.gz"
-        taken, stored = place.write(name, lambda sink: _stream(programs, environment(url), before, sink))
+        taken, stored = place.write(name, expected, lambda sink: _stream(programs, environment(url), before, sink))
     place.keep(f"backups/{identity}/manifest.gz", taken.manifest)
     return Taken(taken.sha256, taken.size, stored, taken.manifest)
 

@@ -16,8 +16,22 @@ class BackupFailed(Exception):
         super().__init__(what)
 
 
+class BackupMissing(BackupFailed):
+    """The store does not hold it."""
+
+
 class BackupDamaged(BackupFailed):
     """What the store holds is not what was put there, or not all of it."""
+
+
+class BackupUnsealed(BackupFailed):
+    """What the store holds is not sealed, though keys are given: whoever may write there may have made it."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"{name} is not sealed, though keys are given, so it may be anybody's",
+            "entrepot backup create, under a worker that has the keys too; what is older is taken with --unsealed",
+        )
 
 
 class Kind(StrEnum):

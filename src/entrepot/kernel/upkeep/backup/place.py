@@ -2,14 +2,20 @@
 
 <system>/backups/<id>/base.tar.gz      the server's files, as pg_basebackup gives them
 <system>/backups/<id>/manifest.gz      PostgreSQL's own list of them, which the next incremental one begins with
-<system>/backups/<id>/backup.json      what it is; written last
+<system>/backups/<id>/backup.json      what it is, for who has no key too; written last
+<system>/backups/<id>/backup.sha256.gz what vouches for that
 <system>/wal/<segment>.gz              the WAL, and the histories of timelines
 <system>/wal/<segment>.partial.gz      the segment that is being written
-<system>/wal/position.json             how far the archive reaches
+<system>/position.json.gz              how far the archive of the WAL reaches
+
+Without keys they are what their names say. With keys all but the JSON are sealed, and what is not sealed is refused.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
+from datetime import datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Protocol, TypeVar
 from urllib.parse import unquote, urlsplit
@@ -21,12 +27,19 @@ from obstore.exceptions import BaseError
 from obstore.store import LocalStore, ObjectStore, from_url
 
 from entrepot.kernel.settings import BadSettings, Settings
-from entrepot.kernel.upkeep.backup.model import Backup, BackupFailed, Position
+from entrepot.kernel.upkeep.backup.model import Backup, BackupDamaged, BackupFailed, BackupMissing, Position
 from entrepot.kernel.upkeep.backup.sealing import Key, Sealer, opened
 
 T = TypeVar("T")
 PIECE = 4 << 20
+PART = 8 << 20
+"""Bytes that are uploaded at a time; S3 takes no part under 5 MB but the last."""
+MOST_PARTS = 5_000
+"""Half of what S3 takes, so that more than was expected fits as well."""
 PARTIAL = ".partial"
+NOTE, VOUCHER = "backup.json", "backup.sha256.gz"
+POSITION = "position.json.gz"
+CUT_OFF = re.compile(r".+#\d+")
 
 
 class Sink(Protocol):
@@ -39,11 +52,12 @@ class Sink(Protocol):
 class Place:
     """One server's backups and WAL. Its calls wait for the store, so they are made in a thread of their own.
 
-    All raise `BackupFailed` where the store does not answer. With `keys` the last one seals; every one opens.
+    All raise `BackupFailed` where the store does not answer. With `keys` the last one seals; every one opens, and what
+    is not sealed is taken only where `unsealed` says so.
     """
 
-    def __init__(self, store: ObjectStore, system: str, keys: Mapping[str, bytes]) -> None:
-        self.store, self.system, self.keys = store, system, keys
+    def __init__(self, store: ObjectStore, system: str, keys: Mapping[str, bytes], *, unsealed: bool = False) -> None:
+        self.store, self.system, self.keys, self.unsealed = store, system, keys, unsealed
 
     @property
     def key(self) -> Key | None:
@@ -54,12 +68,12 @@ class Place:
         """Where an object of this server lies."""
         return f"{self.system}/{name}"
 
-    def write(self, name: str, fill: Callable[[Sink], T]) -> tuple[T, int]:
-        """Puts a stream there, whole or not at all; what `fill` answers, and how many bytes are stored."""
-        path = self.path(name)
+    def write(self, name: str, expected: int, fill: Callable[[Sink], T]) -> tuple[T, int]:
+        """Puts a stream of about so many bytes there, whole or not at all; what `fill` answers, and the bytes kept."""
+        path, part = self.path(name), max(PART, expected // MOST_PARTS)
         try:
             # A stream that failed is not closed: only that would make it an object.
-            writer = obstore.open_writer(self.store, path, buffer_size=PIECE)
+            writer = obstore.open_writer(self.store, path, buffer_size=part, max_concurrency=2)
             sealer = Sealer(writer.write, path, self.key)
             answer = fill(sealer)
             sealer.close()
@@ -84,15 +98,15 @@ class Place:
             raise BackupFailed(f"{name} was not kept: {error}", "look at the backups' store") from error
 
     def read(self, name: str) -> Iterator[bytes]:
-        """The stream that lies there, in pieces; raises `BackupDamaged`."""
-        return opened(self._pieces(name), self.path(name), self.keys)
+        """The stream that lies there, in pieces; raises `BackupMissing`, `BackupDamaged` or `BackupUnsealed`."""
+        return opened(self._pieces(name), self.path(name), self.keys, unsealed=self.unsealed)
 
     def _pieces(self, name: str) -> Iterator[bytes]:
         try:
             for piece in obstore.get(self.store, self.path(name)).stream(min_chunk_size=PIECE):
                 yield bytes(piece)
         except FileNotFoundError:
-            raise BackupFailed(f"{name} is missing in the backups' store") from None
+            raise BackupMissing(f"{name} is missing in the backups' store") from None
         except (BaseError, OSError) as error:
             raise BackupFailed(f"{name} was not read: {error}", "look at the backups' store") from error
 
@@ -114,20 +128,50 @@ class Place:
         except (BaseError, OSError) as error:
             raise BackupFailed(f"{name} was not removed: {error}", "look at the backups' store") from error
 
+    def remove_cut_off(self, until: datetime) -> int:
+        """Removes files whose writer was killed by then: a folder has them under names that are never listed.
+
+        What a bucket keeps of such an upload, its own lifecycle rules remove.
+        """
+        if not isinstance(self.store, LocalStore):
+            return 0
+        count = 0
+        for file in (Path(str(self.store.prefix)) / self.system).rglob("*#*"):
+            if CUT_OFF.fullmatch(file.name) and file.stat().st_mtime <= until.timestamp():
+                file.unlink()
+                count += 1
+        return count
+
     def note(self, backup: Backup) -> None:
         """Makes a backup one: from now on it is whole."""
-        self._put(f"backups/{backup.id}/backup.json", msgspec.json.format(msgspec.json.encode(backup)))
+        text = msgspec.json.format(msgspec.json.encode(backup))
+        self.keep(f"backups/{backup.id}/{VOUCHER}", sha256(text).hexdigest().encode())
+        self._put(f"backups/{backup.id}/{NOTE}", text)
 
     def backups(self) -> list[Backup]:
-        """Every whole backup, oldest first."""
-        whole = [name for name in self.names("backups") if name.endswith("/backup.json")]
-        found = [msgspec.json.decode(b"".join(self._pieces(f"backups/{name}")), type=Backup) for name in whole]
-        return sorted(found, key=lambda backup: backup.ended_at)
+        """Every whole backup, oldest first, as it says of itself: `trust` tells whether that is so."""
+        whole = [name.partition("/")[0] for name in self.names("backups") if name.endswith(f"/{NOTE}")]
+        return sorted((self.backup(UUID(each)) for each in whole), key=lambda backup: backup.ended_at)
 
     def backup(self, identity: UUID) -> Backup:
-        """The backup of that id; raises `BackupFailed`."""
-        text = b"".join(self._pieces(f"backups/{identity}/backup.json"))
-        return msgspec.json.decode(text, type=Backup)
+        """The backup of that id, as it says of itself; raises `BackupMissing`."""
+        return self._read(identity, self._text(identity))
+
+    def _text(self, identity: UUID) -> bytes:
+        return b"".join(self._pieces(f"backups/{identity}/{NOTE}"))
+
+    def _read(self, identity: UUID, text: bytes) -> Backup:
+        try:
+            return msgspec.json.decode(text, type=Backup)
+        except msgspec.DecodeError as error:
+            raise BackupDamaged(f"backups/{identity}/{NOTE} was altered: {error}") from None
+
+    def trust(self, backup: Backup) -> None:
+        """Raises `BackupDamaged` or `BackupUnsealed` where what it says of itself may be anybody's."""
+        text = self._text(backup.id)
+        vouched = bytes_of(self.read(f"backups/{backup.id}/{VOUCHER}")).decode()
+        if sha256(text).hexdigest() != vouched or self._read(backup.id, text) != backup:
+            raise BackupDamaged(f"backups/{backup.id}/{NOTE} was altered")
 
     def segments(self) -> list[str]:
         """The names of WAL segments, of the partial one and of histories, as PostgreSQL calls them."""
@@ -135,13 +179,14 @@ class Place:
 
     def reach(self, position: Position) -> None:
         """Notes how far the WAL is archived."""
-        self._put("wal/position.json", msgspec.json.encode(position))
+        self.keep(POSITION, msgspec.json.encode(position))
 
     def position(self) -> Position | None:
         """How far the WAL is archived, where any is."""
-        if "position.json" not in self.names("wal"):
+        try:
+            return msgspec.json.decode(bytes_of(self.read(POSITION)), type=Position)
+        except BackupMissing:
             return None
-        return msgspec.json.decode(b"".join(self._pieces("wal/position.json")), type=Position)
 
 
 def store_of(settings: Settings) -> ObjectStore:
@@ -161,9 +206,9 @@ def systems(store: ObjectStore) -> list[str]:
     return sorted(name.strip("/") for name in found)
 
 
-def place_of(settings: Settings, system: str) -> Place:
+def place_of(settings: Settings, system: str, *, unsealed: bool = False) -> Place:
     """The place of one server's backups. A server that is gone is found by what it left."""
-    return Place(store_of(settings), system, settings.backup_key_bytes)
+    return Place(store_of(settings), system, settings.backup_key_bytes, unsealed=unsealed)
 
 
 def bytes_of(stream: Iterator[bytes]) -> bytes:

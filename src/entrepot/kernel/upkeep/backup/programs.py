@@ -3,6 +3,7 @@
 import asyncio
 import os
 import pwd
+import re
 import shutil
 import subprocess
 import tempfile
@@ -25,11 +26,22 @@ LIBPQ = {
     "user": "PGUSER",
     "password": "PGPASSWORD",
     "dbname": "PGDATABASE",
+    "passfile": "PGPASSFILE",
+    "target_session_attrs": "PGTARGETSESSIONATTRS",
     "sslmode": "PGSSLMODE",
+    "sslnegotiation": "PGSSLNEGOTIATION",
     "sslrootcert": "PGSSLROOTCERT",
+    "sslcrl": "PGSSLCRL",
     "sslcert": "PGSSLCERT",
     "sslkey": "PGSSLKEY",
+    "ssl_min_protocol_version": "PGSSLMINPROTOCOLVERSION",
+    "ssl_max_protocol_version": "PGSSLMAXPROTOCOLVERSION",
+    "krbsrvname": "PGKRBSRVNAME",
+    "gsslib": "PGGSSLIB",
 }
+"""What asyncpg takes from an address, and libpq's variable for it, which asyncpg reads where the address is silent."""
+HOST = re.compile(r"(?:\[(?P<six>[^\]]*)\]|(?P<name>[^:]*))(?::(?P<port>\d*))?")
+PATIENCE = 10  # seconds that a host may take to let a program in, before the next one is tried
 
 
 def find(major: int, given: str = "") -> Path:
@@ -59,18 +71,30 @@ def version_of(folder: Path) -> int:
 
 
 def environment(url: str) -> dict[str, str]:
-    """An address as libpq's variables: on a command line everyone could read the password."""
+    """An address as libpq's variables: on a command line everyone could read the password.
+
+    It may name several hosts, with a comma between; libpq goes through them as asyncpg does.
+    """
     parts = urlsplit(url)
-    given = {
-        "host": parts.hostname or "",
-        "port": str(parts.port or ""),
-        "user": unquote(parts.username or ""),
-        "password": unquote(parts.password or ""),
-        "dbname": unquote(parts.path.lstrip("/")),
-        **dict(parse_qsl(parts.query)),
+    login, _, hosts = parts.netloc.rpartition("@")
+    user, _, password = login.partition(":")
+    named = {"user": user, "password": password, "dbname": parts.path.lstrip("/")}
+    given = dict(parse_qsl(parts.query))
+    given |= {name: unquote(text) for name, text in named.items() if text}
+    given |= _hosts(hosts) if hosts else {}
+    kept = {name: text for name, text in os.environ.items() if not name.startswith("PG") or name in LIBPQ.values()}
+    told = {LIBPQ[name]: text for name, text in given.items() if text and name in LIBPQ}
+    return {"PGCONNECT_TIMEOUT": str(PATIENCE), **kept, **told}
+
+
+def _hosts(text: str) -> dict[str, str]:
+    """Hosts and their ports as two lists; a port that is not named stays empty, which is the usual one."""
+    found = [match for each in text.split(",") if (match := HOST.fullmatch(each))]
+    ports = [match["port"] or "" for match in found]
+    return {
+        "host": ",".join(unquote(match["six"] or match["name"]) for match in found),
+        "port": ",".join(ports) if any(ports) else "",
     }
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
-    return {**kept, **{LIBPQ[name]: value for name, value in given.items() if value and name in LIBPQ}}
 
 
 def leashed(program: Path) -> list[str]:

@@ -6,8 +6,12 @@ from uuid import UUID
 
 import msgspec
 
+from entrepot.kernel import clock
 from entrepot.kernel.upkeep.backup.model import Backup, Kind, segment_number
-from entrepot.kernel.upkeep.backup.place import Place
+from entrepot.kernel.upkeep.backup.place import NOTE, VOUCHER, Place
+
+ABANDONED = timedelta(days=7)
+"""No backup takes so long: what was begun before then and is not whole was cut off."""
 
 
 class Pruned(msgspec.Struct, frozen=True):
@@ -15,6 +19,8 @@ class Pruned(msgspec.Struct, frozen=True):
 
     backups: tuple[UUID, ...]
     segments: int
+    left_over: int
+    """Files of backups that were cut off."""
 
 
 def needed_from(there: Sequence[Backup], now: datetime, window: timedelta, dailies: int, proven: UUID | None) -> int:
@@ -34,20 +40,37 @@ def needed_from(there: Sequence[Backup], now: datetime, window: timedelta, daili
     return min(bounds)
 
 
+def left_over(place: Place, until: datetime) -> list[str]:
+    """What lies there of backups that were begun by then and never became whole."""
+    names = place.names("backups")
+    whole = {name.partition("/")[0] for name in names if name.endswith(f"/{NOTE}")}
+    found = {name: name.partition("/")[0] for name in names}
+    return [f"backups/{name}" for name, of in found.items() if of not in whole and begun(UUID(of)) <= until]
+
+
+def begun(backup: UUID) -> datetime:
+    """When its id was made, which that says itself (version 7)."""
+    return clock.from_unix((backup.int >> 80) // 1000)
+
+
 def prune(place: Place, now: datetime, window: timedelta, dailies: int, proven: UUID | None) -> Pruned:
     """Removes what no moment of the window needs; `proven` is the newest proven backup. Interrupted, it goes on."""
+    remains = left_over(place, now - ABANDONED)
+    for name in remains:
+        place.remove(name)
+    count = len(remains) + place.remove_cut_off(now - ABANDONED)
     there = place.backups()
     if not there:
-        return Pruned((), 0)
+        return Pruned((), 0, count)
     first = needed_from(there, now, window, dailies, proven)
     gone = there[:first]
     for backup in gone:
         # First what makes it a backup: what is left of one that was begun is none.
-        for name in ("backup.json", "base.tar.gz", "manifest.gz"):
+        for name in (NOTE, VOUCHER, "base.tar.gz", "manifest.gz"):
             place.remove(f"backups/{backup.id}/{name}")
     oldest = min(backup.first_segment for backup in there[first:])
     size = there[-1].cluster.segment_size
     old = [name for name in place.segments() if not name.endswith(".history") and segment_number(name, size) < oldest]
     for name in old:
         place.remove(f"wal/{name}.gz")
-    return Pruned(tuple(backup.id for backup in gone), len(old))
+    return Pruned(tuple(backup.id for backup in gone), len(old), count)

@@ -5,6 +5,7 @@ import shutil
 import tarfile
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -115,6 +116,8 @@ def fetch(place: Place, backup: Backup, folder: Path) -> None:
 
 def unpack(programs: Programs, place: Place, links: Sequence[Backup], folder: Path) -> None:
     """The files of a chain of backups, each checked by pg_verifybackup, combined into one folder."""
+    for backup in links:
+        place.trust(backup)
     if len(links) == 1:
         fetch(place, links[0], folder)
         programs.run("pg_verifybackup", "-q", folder)
@@ -142,7 +145,9 @@ def fetch_wal(place: Place, backup: Backup, folder: Path, target: Target) -> Non
         raise BackupDamaged(f"WAL segment {lost} is missing in the archive", "entrepot backup create")
     (folder / WAL).mkdir(exist_ok=True)
     whole = {name for name in wanted if not name.endswith(PARTIAL)}
-    for name in [*wanted, *(name for name in there if name.endswith(".history"))]:
+    # The backup itself has the histories up to its own timeline.
+    histories = [name for name in there if name.endswith(".history") and int(name[:8], 16) > backup.timeline]
+    for name in [*wanted, *histories]:
         plain = name.removesuffix(PARTIAL)
         if name == plain or plain not in whole:
             (folder / WAL / plain).write_bytes(bytes_of(place.read(f"wal/{name}.gz")))
@@ -166,12 +171,14 @@ def recover(copy: Copy, target: Target, position: Position | None = None) -> Non
     shutil.rmtree(copy.folder / WAL)
 
 
-async def restore(settings: Settings, folder: Path, to: str = "", system: str = "") -> Restored:
+async def restore(
+    settings: Settings, folder: Path, to: str = "", system: str = "", *, unsealed: bool = False
+) -> Restored:
     """Makes in an empty folder a server as it was then, stopped cleanly: start it as any other. Needs no database.
 
-    Raises `BackupFailed`.
+    `unsealed` takes what is not sealed, though there are keys. Raises `BackupFailed`.
     """
-    place = await the_place(settings, system)
+    place = await the_place(settings, system, unsealed=unsealed)
     programs = Programs(Path())
     there = await apart(programs, place.backups)
     backup, target = choose(await apart(programs, on_the_way, place, there), to)
@@ -179,7 +186,7 @@ async def restore(settings: Settings, folder: Path, to: str = "", system: str = 
     return await apart(programs, _restore, programs, place, backup, target, folder)
 
 
-async def the_place(settings: Settings, system: str = "") -> Place:
+async def the_place(settings: Settings, system: str = "", *, unsealed: bool = False) -> Place:
     """The place of that server's backups, or of the only one that has any."""
     programs = Programs(Path())
     known = await apart(programs, systems, store_of(settings))
@@ -187,7 +194,7 @@ async def the_place(settings: Settings, system: str = "") -> Place:
         raise BackupFailed(f"the store has backups of several servers: {', '.join(known)}", "name one by --system")
     if not known or (system and system not in known):
         raise BackupFailed("the store has no backup" + (f" of {system}" if system else ""), "entrepot backup create")
-    return place_of(settings, system or known[0])
+    return place_of(settings, system or known[0], unsealed=unsealed)
 
 
 def _restore(programs: Programs, place: Place, backup: Backup, target: Target, folder: Path) -> Restored:
@@ -195,12 +202,24 @@ def _restore(programs: Programs, place: Place, backup: Backup, target: Target, f
     if folder.exists() and any(folder.iterdir()):
         raise BackupFailed(f"{folder} is not empty")
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    unpack(programs, place, chain(place.backups(), backup), folder)
-    fetch_wal(place, backup, folder, target)
+    position = place.position()
     copy = Copy(programs, folder, backup.cluster, Path(tempfile.mkdtemp(prefix="entrepot-restore-")))
     try:
-        recover(copy, target, place.position())
-        copy.stop()
-    finally:
-        copy.close()
+        with closing(copy):
+            unpack(programs, place, chain(place.backups(), backup), folder)
+            fetch_wal(place, backup, folder, target)
+            recover(copy, target, position)
+            copy.stop()
+    except BaseException:
+        _empty(folder)
+        raise
     return Restored(folder, backup, target)
+
+
+def _empty(folder: Path) -> None:
+    """What is not whole is not left where a server could be started from it."""
+    for each in folder.iterdir():
+        if each.is_dir() and not each.is_symlink():
+            shutil.rmtree(each)
+        else:
+            each.unlink()

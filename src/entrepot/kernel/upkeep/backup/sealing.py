@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from entrepot.kernel.upkeep.backup.model import BackupDamaged, BackupFailed
+from entrepot.kernel.upkeep.backup.model import BackupDamaged, BackupFailed, BackupUnsealed
 
 MAGIC = b"ENTREPOT-SEALED-1"
 CHUNK = 1 << 20
@@ -82,14 +82,17 @@ class Sealer:
             self._seal(bytes(self._waiting), last=True)
 
 
-def opened(pieces: Iterable[bytes], name: str, keys: Mapping[str, bytes]) -> Iterator[bytes]:
+def opened(pieces: Iterable[bytes], name: str, keys: Mapping[str, bytes], *, unsealed: bool = False) -> Iterator[bytes]:
     """The stream that was written under that name, in pieces. Raises `BackupDamaged`, or `BackupFailed` without a key.
 
-    What came before the damage has been given out by then: it must not be used before the stream has ended well.
+    Where there are keys, what is not sealed raises `BackupUnsealed`, unless `unsealed` allows it. What came before
+    damage has been given out by then: it must not be used before the stream has ended well.
     """
     source = _Source(pieces)
     if source.starts_with(MAGIC):
         return _inflated(_unsealed(source, name, keys), name)
+    if keys and not unsealed:
+        raise BackupUnsealed(name)
     return _inflated(source.rest(), name)
 
 

@@ -61,6 +61,12 @@ async def cluster(connection: asyncpg.Connection) -> Cluster:
     return Cluster(**dict(row.items()))
 
 
+async def size(connection: asyncpg.Connection) -> int:
+    """The bytes of its files, about."""
+    found: int = await connection.fetchval("SELECT sum(pg_database_size(oid))::bigint FROM pg_database")
+    return found
+
+
 async def now(connection: asyncpg.Connection) -> datetime:
     """The moment, by its clock: what was committed before has an earlier one."""
     moment: datetime = await connection.fetchval("SELECT clock_timestamp()")

@@ -43,16 +43,20 @@ class Found:
 
 
 async def verify(
-    settings: Settings, apps: Apps, which: UUID | None = None, patience: float = ARCHIVE_PATIENCE
+    settings: Settings,
+    apps: Apps,
+    which: UUID | None = None,
+    patience: float = ARCHIVE_PATIENCE,
+    *,
+    unsealed: bool = False,
 ) -> Proof:
     """Restores the newest backup, or that one, and says what it found; changes nothing on the primary.
 
-    Raises `BackupFailed` where it cannot begin: the primary is away, or there is no backup.
+    `unsealed` takes what is not sealed, though there are keys. Raises `BackupFailed` where it cannot begin.
     """
-    began = monotonic()
-    owner = settings.database_owner_url or settings.database_url
+    began, owner = monotonic(), settings.database_owner_url or settings.database_url
     async with server.connected(server.address(settings)) as connection:
-        place = place_of(settings, (await server.cluster(connection)).system)
+        place = place_of(settings, (await server.cluster(connection)).system, unsealed=unsealed)
     backup = await _wanted(place, which)
     programs = Programs(find(backup.cluster.major, settings.postgres_programs))
     found = Found()

@@ -126,7 +126,8 @@ class Keeper:
 
     def __init__(self, place: Place, spool: Path, cluster: Cluster) -> None:
         self.place, self.spool, self.size = place, spool, cluster.segment_size
-        self._archived = {name for name in place.segments() if not name.endswith(PARTIAL)}
+        # Not the histories: a worker that has keys by now keeps the newest anew, so that it is sealed.
+        self._archived = {name for name in place.segments() if len(name) == WHOLE}
         self._partial = (0, 0.0)
         self._alone = Lock()
         self._reached = Position("0/0", EPOCH)

@@ -16,7 +16,9 @@ from entrepot.kernel.upkeep.backup.model import Backup, BackupFailed, Kind, Outc
 from entrepot.kernel.upkeep.backup.place import Place, place_of
 from entrepot.kernel.upkeep.backup.programs import Programs, apart, find
 from entrepot.kernel.upkeep.backup.prune import Pruned, prune
+from entrepot.kernel.upkeep.backup.restore import on_the_way
 from entrepot.kernel.upkeep.backup.verify import verify
+from entrepot.kernel.upkeep.backup.wal import missing
 
 PROVEN_FOR = timedelta(days=6, hours=12)
 """The task that asks for it comes daily; after seven days it has come again."""
@@ -43,9 +45,11 @@ async def make(settings: Settings, database: Database, *, incremental: bool = Fa
     return backup
 
 
-async def prove(settings: Settings, database: Database, apps: Apps, which: UUID | None = None) -> Proof:
+async def prove(
+    settings: Settings, database: Database, apps: Apps, which: UUID | None = None, *, unsealed: bool = False
+) -> Proof:
     """Verifies a backup and notes the outcome in the ledger. Raises `BackupFailed` where it cannot begin."""
-    proof = await verify(settings, apps, which)
+    proof = await verify(settings, apps, which, unsealed=unsealed)
     async with database.write() as db:
         await ledger.add_proof(db, proof)
     return proof
@@ -63,13 +67,13 @@ async def clear(settings: Settings, database: Database) -> Pruned:
 
 
 async def hourly(settings: Settings, database: Database) -> None:
-    """A full backup where there is none since the hour of the settings last struck, and then what is old goes.
+    """A full backup where there is no sound one since the hour of the settings last struck, and then what is old goes.
 
     Else an incremental one, if wanted. A worker that was away at that hour makes up for it.
     """
     if not settings.backup_url:
         return
-    there = await _there(settings)
+    there = await apart(Programs(Path()), sound, await _place(settings))
     if needs_full(there, clock.now(), settings.backup_hour):
         await make(settings, database)
         await clear(settings, database)
@@ -84,12 +88,36 @@ def needs_full(there: Sequence[Backup], now: datetime, hour: int) -> bool:
     return not any(backup.kind is Kind.FULL and backup.began_at >= due for backup in there)
 
 
+def sound(place: Place) -> list[Backup]:
+    """The backups that now can be reached from: sealed if there are keys, and with no gap in the WAL behind them."""
+    names = place.segments()
+    return [
+        backup
+        for backup in on_the_way(place, place.backups())
+        if (backup.key is not None or not place.keys)
+        and missing(names, backup.last_segment, backup.cluster.segment_size) is None
+    ]
+
+
+def faults(place: Place) -> list[tuple[str, str]]:
+    """What keeps the newest backup from being restored up to now, with what mends it."""
+    there = on_the_way(place, place.backups())
+    if not there:
+        return [("there is no backup", "entrepot backup create")]
+    newest, found = there[-1], []
+    if place.keys and newest.key is None:
+        found.append(("the newest backup is not sealed, though there are keys", "entrepot backup create"))
+    if (lost := missing(place.segments(), newest.last_segment, newest.cluster.segment_size)) is not None:
+        found.append((f"WAL segment {lost} is missing in the archive", "entrepot backup create"))
+    return found
+
+
 async def weekly(settings: Settings, database: Database, apps: Apps) -> None:
     """Verifies the newest backup, once the last good proof is about a week old.
 
     Raises `BackupFailed`, which the task's tick notes, where it is not proven.
     """
-    if not settings.backup_url or not await _there(settings):
+    if not settings.backup_url or not await apart(Programs(Path()), (await _place(settings)).backups):
         return
     async with database.read() as db:
         covered = await ledger.covers_until(db)
@@ -98,10 +126,6 @@ async def weekly(settings: Settings, database: Database, apps: Apps) -> None:
     proof = await prove(settings, database, apps)
     if proof.outcome is not Outcome.PROVEN:
         raise BackupFailed(f"the backup {proof.backup} is not proven: {'; '.join(proof.findings)}")
-
-
-async def _there(settings: Settings) -> list[Backup]:
-    return await apart(Programs(Path()), (await _place(settings)).backups)
 
 
 async def _place(settings: Settings) -> Place:
@@ -130,8 +154,9 @@ async def standing(settings: Settings) -> Standing:
         notes = await server.notes(connection)
         cluster, now = await server.cluster(connection), await server.now(connection)
     find(cluster.major, settings.postgres_programs)
-    position = await apart(Programs(Path()), place_of(settings, cluster.system).position)
+    place, programs = place_of(settings, cluster.system), Programs(Path())
+    position, lacks = await apart(programs, place.position), await apart(programs, faults, place)
     async with Database(settings.database_url, settings) as database:
         told = await alarms(settings, database)
     reach = f"reaches {position.at:%Y-%m-%d %H:%M:%S} UTC" if position else "is empty"
-    return Standing([], notes, told, reach, position is not None and now - position.at < FOLLOWS)
+    return Standing(lacks, notes, told, reach, position is not None and now - position.at < FOLLOWS)
