@@ -162,7 +162,7 @@ async def schema(settings: Settings) -> AsyncIterator[Finding]:
         names = ", ".join(each.app for each in late)
         yield Finding("schema", "bad", f"behind this release: {names}", "entrepot migrate up")
         return
-    yield Finding("schema", "good", f"this release's, on PostgreSQL {version.major}.{version.minor}")
+    yield Finding("schema", "good", f"this release's, on PostgreSQL {version.major}.{version.micro}")
     if role is None:
         yield Finding("role", "bad", f"there is no role {settings.server_role}", "entrepot migrate up")
     elif role["rolsuper"]:
