@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import uvloop
 
 from entrepot.dev import postgres
 from entrepot.kernel import clock
@@ -28,6 +29,7 @@ from entrepot.main import House, find_apps
 ROLE = "entrepot_server"
 ROWS = (200_000, 2_000_000)
 GOAL = 0.6
+FLAT = 1.25  # what ten times the rows may take of memory, beside what they take otherwise
 SETTINGS = {**postgres.SETTINGS, "shared_buffers": "1GB"}
 METRICS = """
     INSERT INTO core.system_metrics
@@ -68,7 +70,7 @@ async def write_only(house: House) -> float:
         await speak_plainly(db, in_order=True)
         began = time.perf_counter()
         writer = Writer(house.archives.writer("trial.parquet"), columns)
-        await making.copy_out(db, RELATION.rows(columns, LOWER, UPPER), writer.add)
+        await making.copy_out(db, RELATION.rows(columns, LOWER, UPPER), writer.read, writer.write)
         await asyncio.to_thread(writer.close)
         return time.perf_counter() - began
 
@@ -102,8 +104,8 @@ async def once(settings: Settings, owner_url: str, rows: int) -> dict[str, Any]:
 
 
 def round_of(settings: Settings, owner_url: str, rows: int, said: Any) -> None:
-    """A round in a process of its own, for its memory."""
-    said.put(asyncio.run(once(settings, owner_url, rows)))
+    """A round in a process of its own, for its memory, and on the loop that workers have."""
+    said.put(uvloop.run(once(settings, owner_url, rows)))
 
 
 def run(rounds: int, tell: Callable[[str], None]) -> dict[str, Any]:
@@ -125,7 +127,7 @@ def run(rounds: int, tell: Callable[[str], None]) -> dict[str, Any]:
                     process.join()
                     tell(line(found[-1]))
     largest = sorted(
-        (each for each in found if each["rows"] == ROWS[-1]), key=lambda each: share(each, "write_seconds")
+        (each for each in found if each["rows"] == ROWS[-1]), key=lambda each: share(each, "proven_seconds")
     )
     median = largest[len(largest) // 2]
     peaks = [max(each["peak_mb"] for each in found if each["rows"] == rows) for rows in ROWS]
@@ -147,7 +149,7 @@ def line(each: dict[str, Any]) -> str:
 def table(result: dict[str, Any]) -> list[str]:
     """The result as Markdown."""
     median, (small, large) = result["median"], result["peaks"]
-    met = "yes" if share(median, "write_seconds") >= GOAL else "NO"
+    written, proven = share(median, "write_seconds"), share(median, "proven_seconds")
     return [
         f"A month of metrics, {median['rows']:,} rows, the median of the rounds; the peer is the server's own"
         " `COPY ... TO` a file of the same rows.",
@@ -155,12 +157,18 @@ def table(result: dict[str, Any]) -> list[str]:
         "| what | rows a second | of COPY | goal | met |",
         "| --- | ---: | ---: | ---: | --- |",
         f"| `COPY ... TO` | {median['rows'] / median['copy_seconds']:,.0f} | 100 % | | |",
-        f"| archived | {median['rows'] / median['write_seconds']:,.0f} | {share(median, 'write_seconds'):.0%}"
-        f" | {GOAL:.0%} | {met} |",
-        f"| archived, read back, compared | {median['rows'] / median['proven_seconds']:,.0f}"
-        f" | {share(median, 'proven_seconds'):.0%} | | |",
+        f"| archived | {median['rows'] / median['write_seconds']:,.0f} | {written:.0%}"
+        f" | {GOAL:.0%} | {met(written >= GOAL)} |",
+        f"| archived, read back, compared | {median['rows'] / median['proven_seconds']:,.0f} | {proven:.0%}"
+        f" | {GOAL:.0%} | {met(proven >= GOAL)} |",
         f"| compared again and dropped | {median['rows'] / median['drop_seconds']:,.0f} | | | |",
         f"| restored | {median['rows'] / median['restore_seconds']:,.0f} | | | |",
         "",
-        f"Most memory of the process: {small:.0f} MB with {ROWS[0]:,} rows, {large:.0f} MB with {ROWS[1]:,}.",
+        f"Most memory of the process: {small:.0f} MB with {ROWS[0]:,} rows, {large:.0f} MB with {ROWS[1]:,}; goal:"
+        f" at most {FLAT:g} times as much; met: {met(large <= small * FLAT)}.",
     ]
+
+
+def met(is_met: bool) -> str:  # noqa: FBT001 - it is what is asked
+    """How the other tables say it."""
+    return "yes" if is_met else "NO"

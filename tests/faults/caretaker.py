@@ -12,7 +12,7 @@ from entrepot.kernel.db.doors import Write
 from entrepot.kernel.settings import Settings
 from entrepot.kernel.upkeep import partitions
 from entrepot.kernel.upkeep.archive.refusals import RetentionRunning
-from entrepot.kernel.upkeep.retention import RetentionRun, Run, alone
+from entrepot.kernel.upkeep.retention import RetentionFailed, RetentionRun, Run, alone
 from entrepot.main import House
 
 LEASE = timedelta(seconds=0.6)
@@ -77,7 +77,7 @@ async def run(settings: Settings, rows: int) -> RetentionRun:
                 async with alone(house.database, LEASE):
                     work = Run(house.database, house.archives, Apps(house.apps), settings, now=clock.now(), rows=rows)
                     return await work()
-            except RetentionRunning:
+            except (RetentionRunning, RetentionFailed):  # its lease is short, and lost on a busy machine
                 continue
 
 

@@ -7,14 +7,19 @@ import asyncio
 import os
 import random
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from time import monotonic
 
 import asyncpg
 import pytest
 
+from entrepot.kernel import clock
 from entrepot.kernel.app import Apps
+from entrepot.kernel.core import CORE
+from entrepot.kernel.db.doors import Write
 from entrepot.kernel.settings import Settings
+from entrepot.kernel.upkeep import partitions
 from entrepot.kernel.upkeep.archive import restoring
 from entrepot.main import House
 from tests.conftest import TestDatabase, settings_for
@@ -68,6 +73,37 @@ async def restore_all(settings: Settings, owner: asyncpg.Connection) -> None:
 
 def objects(folder: Path) -> set[str]:
     return {path.stem for path in folder.rglob("*.parquet")}
+
+
+def half_written(folder: Path) -> list[Path]:
+    return list(folder.rglob("*#*"))
+
+
+LARGE = """
+    INSERT INTO core.system_metrics
+    SELECT gen_random_uuid(), 'web-api', 'trace', 1, 'ms', $1, to_jsonb(t) FROM unnest($2::text[]) t
+"""
+
+
+async def test_what_was_half_written_by_one_who_was_killed_does_not_stay(
+    database: TestDatabase, owner: asyncpg.Connection, tmp_path: Path
+) -> None:
+    """An archive of more than the 10 MB that are kept in memory before the store has a file."""
+    settings = settings_for(database, archives_url=tmp_path.as_uri(), retention_needs_backup=False)
+    moment, dice = clock.now() - timedelta(days=200), random.Random(0)
+    async with owner.transaction():
+        await partitions.cover(Write(owner), CORE, CORE.partitions["system_metrics"], moment, moment)
+    await owner.execute(LARGE, moment, [dice.randbytes(50_000).hex() for _ in range(300)])
+    process = forked(caretaker.retain, tmp_path / "log", settings, SIZE.rows)
+    while process.is_alive() and not half_written(tmp_path):
+        await asyncio.sleep(0.001)
+    process.kill()
+    process.join()
+    assert half_written(tmp_path), "it was killed while it wrote"
+    done = await caretaker.run(settings, SIZE.rows)
+    assert (done.failures, done.dropped_partitions, done.removed_rows) == ([], 1, 300)
+    assert not half_written(tmp_path)
+    assert len(objects(tmp_path)) == 1
 
 
 @pytest.mark.timeout(1800)

@@ -3,7 +3,9 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
+from itertools import count
 from pathlib import Path
+from time import sleep
 from uuid import UUID
 
 import asyncpg
@@ -14,7 +16,8 @@ from moto.server import ThreadedMotoServer
 
 from entrepot.kernel.db.database import Database
 from entrepot.kernel.store.archives import Writing
-from entrepot.kernel.upkeep.archive import restoring
+from entrepot.kernel.upkeep.archive import making, restoring
+from entrepot.kernel.upkeep.archive.parquet import Writer
 from entrepot.kernel.upkeep.archive.refusals import NoSuchArchive, NotRemoved, NotTheArchive
 from tests.conftest import TestDatabase
 from tests.kernel.upkeep.attic import NOW, Attic, opened
@@ -35,6 +38,11 @@ EXTREMES = r"""
      '10.0.0.0/8', 'so, so', B'0', DEFAULT, 'x'),
     (-9223372036854775808, '0044-03-15 12:00:00+00 BC', 'done', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
      NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, DEFAULT, 'y')
+"""
+
+LONG = """
+    INSERT INTO attic.things (id, at, words)
+    SELECT i, $1::timestamptz + i * interval '1 ms', repeat(md5(i::text), 600) FROM generate_series(1, 300) i
 """
 
 
@@ -116,6 +124,48 @@ async def test_a_partition_comes_back_with_its_rows(attic: Attic) -> None:
     assert await attic.image("readings") == before
     assert (await attic.run()).removed_rows == done.removed_rows, "the next run takes them out again"
     assert len(await attic.image("readings")) == len(before) - done.removed_rows
+
+
+async def test_rows_of_many_pieces_come_back_as_they_were(
+    attic: Attic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long each stage takes of each of them."""
+    write, pieces = Writer.write, count()
+
+    def slowly(writer: Writer, table: pa.Table) -> None:
+        sleep(0.01 * (next(pieces) % 2))
+        write(writer, table)
+
+    monkeypatch.setattr(making, "PIECE", 100_000)
+    monkeypatch.setattr(Writer, "write", slowly)
+    await attic.owner.execute(LONG, NOW - timedelta(40))
+    before = await attic.image("things")
+    done = await attic.run()
+    assert (done.removed_rows, done.failures) == (300, [])
+    (archive,) = await attic.ledger()
+    assert pq.ParquetFile(tmp_path / f"attic/things/{archive['id']}.parquet").num_row_groups > 10
+    assert await restore_all(attic) == 300
+    assert await attic.image("things") == before
+
+
+@pytest.mark.parametrize(("size", "bad"), [(100_000, 5), (making.PIECE, 0)])
+async def test_a_piece_that_cannot_be_written_keeps_all_of_them(
+    size: int, bad: int, attic: Attic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(making, "PIECE", size)
+    await attic.owner.execute(LONG, NOW - timedelta(40))
+    before, write, pieces = await attic.image("things"), Writer.write, count()
+
+    def badly(writer: Writer, table: pa.Table) -> None:
+        if next(pieces) == bad:
+            raise OSError("no space left")
+        write(writer, table)
+
+    monkeypatch.setattr(Writer, "write", badly)
+    done = await attic.run()
+    assert (done.removed_rows, len(done.failures), "no space left" in done.failures[0]) == (0, 1, True)
+    assert await attic.image("things") == before
+    assert (await attic.run()).removed_rows == 300
 
 
 async def test_what_was_changed_before_it_left_is_not_brought_back(database: TestDatabase, tmp_path: Path) -> None:
@@ -215,6 +265,25 @@ async def test_a_store_that_changes_what_it_keeps_is_found_out_before_anything_l
     assert archive["state"] == "void"
     assert archive["error"]
     assert list((tmp_path / "attic/things").iterdir()) == [], "what does not count does not stay"
+
+
+async def test_who_finds_that_its_archive_was_given_up_takes_its_object_away(
+    attic: Attic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a pause in which another run held its lease, and cleared what was not there yet."""
+    await attic.owner.execute(EXTREMES)
+    keep, here = Writing.keep, asyncio.get_running_loop()
+
+    def late(writing: Writing) -> None:
+        gone = attic.owner.execute("UPDATE core.archives SET state = 'void', cleared_at = now()")
+        asyncio.run_coroutine_threadsafe(gone, here).result()
+        keep(writing)
+
+    monkeypatch.setattr(Writing, "keep", late)
+    done = await attic.run()
+    assert (done.removed_rows, len(done.failures)) == (0, 1)
+    assert len(await attic.image("things")) == 4
+    assert list((tmp_path / "attic/things").iterdir()) == []
 
 
 async def test_a_store_that_is_away_keeps_everything_where_it_is(database: TestDatabase, tmp_path: Path) -> None:

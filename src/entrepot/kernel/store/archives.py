@@ -1,7 +1,9 @@
 """Where archives are kept: large objects by name, streamed to and from a folder or a bucket of a cloud."""
 
 import asyncio
+from contextlib import suppress
 from io import RawIOBase
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -44,11 +46,20 @@ class Archives:
             raise ObjectMissing(name) from None
 
     async def delete(self, name: str) -> None:
-        """Removes it, be it there or not."""
-        try:
+        """Removes it, be it there or not, and what was written of it by one who was killed.
+
+        A folder has that beside it, as `name#1`. What a bucket keeps of an upload that was cut off, only the bucket's
+        own lifecycle rules remove (AbortIncompleteMultipartUpload).
+        """
+        with suppress(FileNotFoundError):
             await obstore.delete_async(self.store, name)
-        except FileNotFoundError:
-            return
+        if isinstance(self.store, LocalStore):
+            await asyncio.to_thread(_remove_cut_off, Path(str(self.store.prefix)) / name)
+
+
+def _remove_cut_off(path: Path) -> None:
+    for file in path.parent.glob(f"{path.name}#*"):
+        file.unlink(missing_ok=True)
 
 
 class Writing:

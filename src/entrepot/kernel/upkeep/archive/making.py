@@ -2,9 +2,10 @@
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -33,14 +34,18 @@ class Span(NamedTuple):
     partition: str | None = None
 
 
-class Collector:
-    """Takes what COPY sends, which is whole rows, and hands it on in large pieces, while the next one is collected."""
+class Pipeline:
+    """Takes what COPY sends, which is whole rows, and hands it on in large pieces, from one stage to the next.
 
-    def __init__(self, take: Callable[[bytes], None]) -> None:
-        self.take = take
+    Each stage is a function that runs in a thread, one piece after the other. The stages and whoever sends work at the
+    same time. As many pieces as there are stages, and two more, are in memory at once.
+    """
+
+    def __init__(self, *stages: Callable[[Any], Any]) -> None:
+        self.stages = [(asyncio.Lock(), stage) for stage in stages]
         self.parts: list[bytes] = []
         self.size = 0
-        self.handed: asyncio.Task[None] | None = None
+        self.under_way: deque[asyncio.Task[None]] = deque()
 
     async def __call__(self, data: bytes) -> None:
         """Some rows."""
@@ -50,28 +55,36 @@ class Collector:
             await self.hand_on()
 
     async def hand_on(self) -> None:
-        """What was collected goes to a thread, once that is done with the piece before."""
-        await self.finish()
+        """What was collected goes to the first stage, once there is room."""
+        if len(self.under_way) > len(self.stages):
+            await self.under_way.popleft()
         piece = b"".join(self.parts)
         self.parts, self.size = [], 0
         if piece:
-            self.handed = asyncio.create_task(asyncio.to_thread(self.take, piece))
+            self.under_way.append(asyncio.create_task(self._pass_through(piece)))
+
+    async def _pass_through(self, piece: Any) -> None:
+        for lock, stage in self.stages:
+            async with lock:  # a lock is given to those who wait in the order in which they came
+                piece = await asyncio.to_thread(stage, piece)
 
     async def finish(self) -> None:
-        """Waits until what was handed on is done."""
-        if self.handed is not None:
-            await self.handed
-            self.handed = None
+        """Waits until what was handed on is done; raises what went wrong first."""
+        done = await asyncio.gather(*self.under_way, return_exceptions=True)
+        self.under_way.clear()
+        for failure in done:
+            if isinstance(failure, BaseException):
+                raise failure
 
 
-async def copy_out(db: Read, select: str, take: Callable[[bytes], None]) -> None:
-    """Streams the rows as CSV, every value quoted and null empty, to a function that runs in a thread."""
-    collector = Collector(take)
+async def copy_out(db: Read, select: str, *stages: Callable[[Any], Any]) -> None:
+    """Streams the rows as CSV, every value quoted and null empty, through functions that run in threads."""
+    pipeline = Pipeline(*stages)
     try:
-        await db.connection.copy_from_query(select, output=collector, format="csv", force_quote=True)
-        await collector.hand_on()
+        await db.connection.copy_from_query(select, output=pipeline, format="csv", force_quote=True)
+        await pipeline.hand_on()
     finally:
-        await collector.finish()
+        await pipeline.finish()
 
 
 async def make(database: Database, archives: Archives, relation: Relation, span: Span) -> Archive:
@@ -93,9 +106,16 @@ async def make(database: Database, archives: Archives, relation: Relation, span:
     async with database.write() as db:
         proven = await ledger.prove(db, archive, found.rows, size, found.digest)
     if proven is None:
+        await remove(archives, archive)  # whoever gave it up may have looked for its object before it was there
         raise Overtaken(archive.name)
     LOG.info("%s: %d rows, %d bytes, proven", proven.name, proven.rows, proven.size)
     return proven
+
+
+async def remove(archives: Archives, archive: Archive) -> None:
+    """Removes its object and its manifest, or what there is of them."""
+    await archives.delete(archive.name)
+    await archives.delete(archive.manifest)
 
 
 async def _write_and_read(
@@ -119,7 +139,7 @@ async def _write(
         columns = await columns_of(db, relation.name)
         await speak_plainly(db, in_order=archive.partition is not None)
         writer = await asyncio.to_thread(Writer, archives.writer(archive.name), columns)
-        await copy_out(db, relation.rows(columns, archive.lower, archive.upper), writer.add)
+        await copy_out(db, relation.rows(columns, archive.lower, archive.upper), writer.read, writer.write)
     return await asyncio.to_thread(writer.close), columns
 
 

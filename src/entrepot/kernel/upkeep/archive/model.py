@@ -102,7 +102,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     rows: int
     columns: tuple[Column, ...]
     content_hash: str
-    """SHA-256, in hexadecimal, of the columns as JSON, a line feed, and the rows as PostgreSQL's
+    """BLAKE3, 256 bits in hexadecimal, of the columns as JSON, a line feed, and the rows as PostgreSQL's
     COPY ... (FORMAT csv, FORCE_QUOTE *) writes them, in the object's order."""
     schema_revision: str
     made_at: datetime

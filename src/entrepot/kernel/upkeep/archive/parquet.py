@@ -5,7 +5,6 @@ that PostgreSQL gave can be made again from what was read back, and one hash pro
 Whatever a type may be, its column holds PostgreSQL's own text; only whole numbers are numbers.
 """
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
@@ -15,6 +14,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.csv as arrow_csv
 import pyarrow.parquet as pq
+from blake3 import blake3
 
 from entrepot.kernel.store.archives import Writing
 from entrepot.kernel.upkeep.archive.model import Column
@@ -35,11 +35,14 @@ class Sum(NamedTuple):
 
 
 class Summing:
-    """Counts and hashes rows as they pass."""
+    """Counts and hashes rows as they pass.
+
+    By BLAKE3, whose 256 bits prove as much as those of SHA-256 and take a fifth of its time.
+    """
 
     def __init__(self, columns: Sequence[Column]) -> None:
         self.rows = 0
-        self.hash = hashlib.sha256(msgspec.json.encode(columns) + b"\n")
+        self.hash = blake3(msgspec.json.encode(columns) + b"\n")
 
     def add(self, csv: bytes, rows: int) -> None:
         """Takes some rows into account."""
@@ -59,7 +62,7 @@ def schema(columns: Sequence[Column]) -> pa.Schema:
 
 
 class Writer:
-    """Whole CSV rows in, Parquet out. For use in a thread."""
+    """Whole CSV rows in, Parquet out. For use in threads: one may read while another writes what was read before."""
 
     def __init__(self, file: Writing, columns: Sequence[Column]) -> None:
         self.file = file
@@ -77,12 +80,16 @@ class Writer:
             pa.PythonFile(file, mode="w"), self.schema, compression="zstd", use_dictionary=False, write_statistics=False
         )
 
-    def add(self, csv: bytes) -> None:
-        """Adds some rows."""
+    def read(self, csv: bytes) -> pa.Table:
+        """Some rows as Arrow has them, which are to be written next."""
         options = arrow_csv.ReadOptions(column_names=self.schema.names, block_size=len(csv) + 1, use_threads=False)
         table = arrow_csv.read_csv(pa.BufferReader(csv), options, ONE_PIECE, self._reading)
-        self._writer.write_table(table, row_group_size=max(1, table.num_rows))
         self.summing.add(csv, table.num_rows)
+        return table
+
+    def write(self, table: pa.Table) -> None:
+        """Writes them, as a row group."""
+        self._writer.write_table(table, row_group_size=max(1, table.num_rows))
 
     def close(self) -> Sum:
         """Ends the object, which is there from now on."""

@@ -13,7 +13,7 @@ from entrepot.kernel.db.doors import Write
 from entrepot.kernel.db.query import Query
 from entrepot.kernel.store.archives import Archives
 from entrepot.kernel.upkeep.archive import ledger
-from entrepot.kernel.upkeep.archive.making import Overtaken, is_still
+from entrepot.kernel.upkeep.archive.making import Overtaken, is_still, remove
 from entrepot.kernel.upkeep.archive.model import Archive, ArchiveState
 from entrepot.kernel.upkeep.archive.parquet import Rows
 from entrepot.kernel.upkeep.archive.relation import Relation
@@ -107,8 +107,7 @@ async def sweep(database: Database, archives: Archives) -> None:
     async with database.write() as db:
         litter = await ledger.litter(db)
     for archive in litter:
-        await archives.delete(archive.name)
-        await archives.delete(archive.manifest)
+        await remove(archives, archive)
         async with database.write() as db:
             await ledger.clear(db, archive)
 
