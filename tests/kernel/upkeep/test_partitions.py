@@ -7,7 +7,6 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
-from time import monotonic
 
 import asyncpg
 import pytest
@@ -93,38 +92,6 @@ async def test_who_reads_and_writes_does_not_wait_for_a_new_partition(attic: Att
     async with attic.owner.transaction():
         await attic.owner.execute(READING, 1, NOW)
         assert len(await asyncio.wait_for(attic.partitions(NOW + DAY), 5)) == 1
-
-
-async def test_who_reads_and_writes_hardly_waits_while_partitions_are_dropped(attic: Attic) -> None:
-    await attic.add_readings(days=16, a_day=500)
-    await attic.partitions(NOW)
-    longest, done = 0.0, asyncio.Event()
-
-    async def trade(first: int) -> None:
-        nonlocal longest
-        number, connection = first, await asyncpg.connect(attic.database.url)
-        while not done.is_set():
-            began = monotonic()
-            async with connection.transaction():
-                await connection.execute(READING, number, NOW)
-                await connection.fetchval("SELECT count(*) FROM attic.readings WHERE at > $1", NOW - DAY)
-            longest, number = max(longest, monotonic() - began), number + 1
-            await asyncio.sleep(0.002)
-        await connection.close()
-
-    async def linger() -> None:
-        """A transaction that has looked at the table and stays open for longer than a drop waits."""
-        async with attic.owner.transaction():
-            await attic.owner.fetchval("SELECT count(*) FROM attic.readings")
-            await asyncio.sleep(1.2)
-
-    busy = [asyncio.create_task(each) for each in (trade(-(10**6)), trade(-(10**9)), linger())]
-    await asyncio.sleep(0.1)
-    run = await attic.run()
-    done.set()
-    await asyncio.gather(*busy)
-    assert (run.dropped_partitions, run.failures) == (6, [])
-    assert longest < 1.0, "the drop gives way to them"
 
 
 async def test_the_server_can_drop_no_partition_without_its_proven_archive(attic: Attic) -> None:
