@@ -1,4 +1,4 @@
-"""A primary that a replica follows, and sessions whose history is recorded and checked."""
+"""A primary that replicas follow, and sessions whose history is recorded and checked."""
 
 import asyncio
 import tempfile
@@ -7,16 +7,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
+from time import monotonic
 from typing import Any
 
 import asyncpg
+import pytest
 
 from entrepot.dev import postgres
 from entrepot.dev.standby import Standby, following
 from tests.conftest import ROLE, TestDatabase, _make_template
 from tests.kernel.conftest import Client
 
-SETTINGS = {**postgres.SETTINGS, "shared_buffers": "64MB", "fsync": "off"}
+# Without wal_keep_size, a replica that comes back may find that what it needs is gone.
+SETTINGS = {**postgres.SETTINGS, "shared_buffers": "64MB", "fsync": "off", "wal_keep_size": "512MB"}
 BOOKMARK = "entrepot-bookmark"
 
 
@@ -29,10 +32,24 @@ def primary() -> Iterator[postgres.Server]:
         yield server
 
 
-@contextmanager
-def followed(server: postgres.Server) -> Iterator[Standby]:
-    """With a replica."""
-    with following(server.get_uri()) as made:
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[postgres.Server]:
+    """In the place of the whole run's, for the modules that import it."""
+    with primary() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def standby(cluster: postgres.Server) -> Iterator[Standby]:
+    """Its replica."""
+    with following(cluster.get_uri()) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def second(cluster: postgres.Server) -> Iterator[Standby]:
+    """Another one."""
+    with following(cluster.get_uri()) as made:
         yield made
 
 
@@ -51,10 +68,9 @@ async def on(standby: Standby, statement: str) -> Any:
 
 
 async def is_up(client: Client, state: str = "up") -> None:
-    """Waits until the server sees its replica in that state."""
-    (replica,) = client.house.database.replicas.all
+    """Waits until the server sees its replicas in that state."""
     async with asyncio.timeout(15):
-        while not replica.state.startswith(state):
+        while not all(replica.state.startswith(state) for replica in client.house.database.replicas.all):
             await asyncio.sleep(0.02)
 
 
@@ -67,12 +83,15 @@ class Session:
     bookmark: str = ""
     history: list[tuple[str, int, bool]] = field(default_factory=list)
     errors: list[int] = field(default_factory=list)
+    slowest: float = 0.0
+    """Seconds."""
 
     async def call(self, method: str, name: str, **more: Any) -> int | None:
         """The count that was answered; None where it was refused."""
-        headers = {BOOKMARK: self.bookmark} if self.bookmark else {}
+        headers, began = {BOOKMARK: self.bookmark} if self.bookmark else {}, monotonic()
         status, made, told = await self.client.call(method, f"/tally/tallies/{name}", headers=headers, **more)
         self.bookmark = told.get(BOOKMARK, self.bookmark)
+        self.slowest = max(self.slowest, monotonic() - began)
         if status not in (200, 201):
             self.errors.append(status)
             return None

@@ -1,26 +1,12 @@
 """What the doctor says of a replica: that it follows, or what is wrong with it."""
 
-from collections.abc import Iterator
-
-import pytest
-
 from entrepot.commands.doctor import collect, replicas
-from entrepot.dev import postgres
 from entrepot.dev.standby import Standby
 from tests.conftest import ROLE, TestDatabase, settings_for
-from tests.kernel.followed import followed, primary
+from tests.kernel.followed import cluster, standby
+from tests.pooler import pooled
 
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[postgres.Server]:
-    with primary() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def standby(cluster: postgres.Server) -> Iterator[Standby]:
-    with followed(cluster) as made:
-        yield made
+__all__ = ["cluster", "standby"]
 
 
 async def test_the_doctor_tells_a_replica_from_what_is_none(standby: Standby, database: TestDatabase) -> None:
@@ -31,3 +17,9 @@ async def test_the_doctor_tells_a_replica_from_what_is_none(standby: Standby, da
     assert "is no replica" in found[1].found
     assert "does not answer" in found[2].found
     assert all(each.mend for each in found[1:])
+
+
+async def test_the_doctor_knows_a_pooler_before_a_replica(database: TestDatabase) -> None:
+    with pooled(database) as behind:
+        (found,) = await collect(replicas(settings_for(database, database_read_replica_url=behind.url)))
+    assert "is behind a pooler, and must be addressed directly" in found.found

@@ -12,6 +12,7 @@ import msgspec
 from entrepot.kernel.cache.busts import forget
 from entrepot.kernel.cache.cache import Cache
 from entrepot.kernel.cache.kind import Cached
+from entrepot.kernel.db.causal import Progress
 from entrepot.kernel.db.database import Database
 from entrepot.kernel.db.query import Query
 from entrepot.kernel.settings import Settings
@@ -55,9 +56,11 @@ class Larder:
     async def look(self, thing: int, slowness: float = 0.0) -> int:
         """The version, as a reader is told it."""
         told = await self.cache.answer(self.kind, Look(thing), partial(self._look_up, thing, slowness))
-        return int(told)
+        assert told is not None, "only a caller with a bookmark is sent away"
+        return int(told.body)
 
-    async def _look_up(self, thing: int, slowness: float) -> bytes:
+    async def _look_up(self, thing: int, slowness: float, progress: Progress) -> bytes:
+        progress.uses_primary = True
         async with self.database.read() as db:
             found = await db.json(LOOK_UP, thing=thing, slowness=slowness)
         assert found is not None

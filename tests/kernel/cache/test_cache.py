@@ -7,6 +7,7 @@ import asyncpg
 import pytest
 
 from entrepot.kernel.cache.busts import forget
+from entrepot.kernel.db.causal import Progress
 from entrepot.kernel.db.query import Query
 from entrepot.kernel.refusal import NotFound
 from entrepot.kernel.settings import Settings
@@ -120,7 +121,7 @@ async def test_a_reader_who_goes_away_takes_nobody_along(settings: Settings, own
 async def test_a_refusal_is_told_to_everybody_and_not_kept(settings: Settings) -> None:
     tries = 0
 
-    async def refuse() -> bytes:
+    async def refuse(_progress: Progress) -> bytes:
         nonlocal tries
         tries += 1
         await asyncio.sleep(0.05)

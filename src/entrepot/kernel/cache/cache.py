@@ -14,10 +14,10 @@ import msgspec
 from entrepot.kernel.cache.busts import Busts
 from entrepot.kernel.cache.counts import Counts
 from entrepot.kernel.cache.far import Far, Lock, Stored, name_of
-from entrepot.kernel.cache.follower import Follower
+from entrepot.kernel.cache.follower import Follower, Moment
 from entrepot.kernel.cache.kind import Cached
 from entrepot.kernel.cache.near import Entry, Near
-from entrepot.kernel.db.causal import Bookmark
+from entrepot.kernel.db.causal import UNKNOWN, Bookmark, Progress
 from entrepot.kernel.db.database import Database
 from entrepot.kernel.db.doors import Write
 from entrepot.kernel.db.listener import listen
@@ -31,7 +31,8 @@ MARGIN = 60.0  # seconds beyond the longest time of any kind for which busts are
 CLOCKS = 0.01  # seconds by which two processes may read the database's clock differently
 PATIENCE = 2.0  # seconds in which another process is waited for that loads the same
 PAUSE = 0.015
-Load = Callable[[], Awaitable[bytes]]
+Load = Callable[[Progress], Awaitable[bytes]]
+"""Asks the database, which must be as far as the progress says it was brought, and notes where it was."""
 
 
 @dataclass(slots=True)
@@ -40,7 +41,7 @@ class Flight:
 
     stamp: int
     landed: asyncio.Event = field(default_factory=asyncio.Event)
-    body: bytes | None = None
+    entry: Entry | None = None
     error: Exception | None = None
 
 
@@ -94,34 +95,39 @@ class Cache(AbstractAsyncContextManager["Cache"]):
             self.busts.note(tag, xid, monotonic())
         self.follower.wake.set()
 
-    def knows(self, bookmark: Bookmark | None) -> bool:
-        """Whether this process has heard of all writes that a caller with this bookmark may have seen."""
-        moment = self.follower.moment
-        return bookmark is None or (moment is not None and moment.has(bookmark))
+    async def answer(
+        self, kind: Cached, ask: msgspec.Struct | None, load: Load, brought: Bookmark | None = None
+    ) -> Entry | None:
+        """The answer to this input: one that is kept, or what `load` answers. Raises what `load` raises.
 
-    async def answer(self, kind: Cached, ask: msgspec.Struct | None, load: Load) -> bytes:
-        """The answer to this input: one that is kept, or what `load` answers. Raises what `load` raises."""
+        None where the caller has seen more than this process has heard of, and will have soon: it is to read without.
+        """
         if not self._follows:
             self._follow()
         request = Request(kind, kind.key(ask), kind.tags(ask), load)
+        ahead = None if brought is None or self.follower.has(brought) else brought
         while True:
             entry, now = self.near.get(request.key), monotonic()
-            if entry is not None and now < entry.ends and self.busts.is_good(entry.stamp, entry.tags):
+            is_good = entry is not None and now < entry.ends and self.busts.is_good(entry.stamp, entry.tags)
+            if entry is not None and is_good and (ahead is None or entry.suffices(ahead)):
                 self.counts.near_hits += 1
                 if now >= entry.renew_at:
                     self._renew(request, entry)
-                return entry.body
+                return entry
+            if ahead is not None:
+                if not await self.follower.looks_anew():
+                    return None
+                ahead = None
+                continue
             flight = self._flights.get(request.key)
             if flight is None or not self.busts.is_good(flight.stamp, request.tags):
-                body = await self._fly(request, None)
-                assert body is not None, "only a renewal is left to another process"
-                return body
+                return await self._fly(request, None)
             self.counts.joined += 1
             await flight.landed.wait()
             if flight.error is not None:
                 raise flight.error.with_traceback(None)
-            if flight.body is not None:
-                return flight.body
+            if flight.entry is not None:
+                return flight.entry
 
     def _follow(self) -> None:
         self._follows = True
@@ -143,18 +149,18 @@ class Cache(AbstractAsyncContextManager["Cache"]):
 
     async def _renewed(self, request: Request, entry: Entry) -> None:
         try:
-            body = await self._fly(request, entry)
+            newer = await self._fly(request, entry)
         except Exception as error:  # noqa: BLE001 - who asks when its time is over is told
             LOG.info("%s was not renewed: %s", request.kind.name, error or type(error).__name__)
-            body = None
-        if body is None:
+            newer = None
+        if newer is None:
             entry.renew_at = monotonic() + request.kind.ttl.total_seconds() / 20
 
-    async def _fly(self, request: Request, old: Entry | None) -> bytes | None:
+    async def _fly(self, request: Request, old: Entry | None) -> Entry | None:
         """Gets it, for everybody who comes meanwhile. None: another process is at it, and `old` still holds."""
         flight = self._flights[request.key] = Flight(self.busts.stamp)
         try:
-            flight.body = await self._get(request, old)
+            flight.entry = await self._get(request, old)
         except Exception as error:
             flight.error = error
             raise
@@ -162,9 +168,9 @@ class Cache(AbstractAsyncContextManager["Cache"]):
             if self._flights.get(request.key) is flight:
                 del self._flights[request.key]
             flight.landed.set()
-        return flight.body
+        return flight.entry
 
-    async def _get(self, request: Request, old: Entry | None) -> bytes | None:
+    async def _get(self, request: Request, old: Entry | None) -> Entry | None:
         """From Redis, where it is newer than `old`, or from the database, by one process at a time."""
         moment = self.follower.moment
         if self.far is None or moment is None:
@@ -174,23 +180,23 @@ class Cache(AbstractAsyncContextManager["Cache"]):
         while self.far.is_up and monotonic() < until:
             begun, stamp = monotonic(), self.busts.stamp
             found, lock = await self.far.get(name), Lock.UNKNOWN
-            body = self._taken_over(request, found, old, begun, stamp)
-            if body is None:
+            entry = self._taken_over(request, found, old, begun, stamp)
+            if entry is None:
                 lock, found = await self.far.take(name, token)
-                body = self._taken_over(request, found, old, begun, stamp)
+                entry = self._taken_over(request, found, old, begun, stamp)
             if lock is Lock.MINE:
                 try:
-                    return await self._load(request, self.far) if body is None else body
+                    return await self._load(request, self.far) if entry is None else entry
                 finally:
                     self._start(self.far.give_up(name, token))
-            if body is not None or (lock is Lock.ANOTHERS and old is not None):
-                return body
+            if entry is not None or (lock is Lock.ANOTHERS and old is not None):
+                return entry
             await asyncio.sleep(PAUSE)
         return await self._load(request, self.far)
 
     def _taken_over(
         self, request: Request, found: Stored | None, old: Entry | None, begun: float, stamp: int
-    ) -> bytes | None:
+    ) -> Entry | None:
         """What another process put into Redis, where it still holds, is newer, and knows of all that was written."""
         moment = self.follower.moment
         if found is None or moment is None or (old is not None and found.deadline <= old.deadline + CLOCKS):
@@ -198,36 +204,63 @@ class Cache(AbstractAsyncContextManager["Cache"]):
         remains = found.deadline - moment.latest(begun)
         if remains <= 0 or not self.busts.is_seen(found.snapshot, request.tags):
             return None
+        if self.database.replicas.all and not found.place:
+            return None
         self.counts.far_hits += 1
-        self._keep(request, found.body, stamp, begun + remains, found.deadline)
-        return found.body
+        place = Bookmark(*moment.line, found.place) if found.place else None
+        shows = Bookmark(*moment.line, found.shows) if found.shows else None
+        ends = begun + remains
+        renew_at = self._renewal(request.kind, ends)
+        entry = Entry(found.body, request.tags, stamp, ends, renew_at, found.deadline, place, shows)
+        self.near.put(request.key, entry)
+        return entry
 
-    async def _load(self, request: Request, far: Far | None = None) -> bytes:
+    async def _load(self, request: Request, far: Far | None = None) -> Entry:
         """From the database. An answer that may not know of a write that was heard of is kept nowhere."""
         await self._place()
         try:
             moment, stamp, begun = self.follower.moment, self.busts.stamp, monotonic()
+            progress = Progress(self._least(moment, request.tags))
             self.counts.misses += 1
-            body = await request.load()
+            body = await request.load(progress)
         finally:
             self._loads.release()
-        ends = begun + request.kind.ttl.total_seconds()
-        if moment is not None and self.busts.is_good(stamp, request.tags):
-            deadline = moment.earliest(ends)
-            self._keep(request, body, stamp, ends, deadline)
+        shows, place = None if progress.uses_primary else progress.brought, progress.reached
+        # A replica may be behind, but not behind the look: from then on the answer's time is counted.
+        since = begun if shows is None or moment is None else moment.asked
+        ends = since + request.kind.ttl.total_seconds()
+        deadline = 0.0 if moment is None else moment.earliest(ends)
+        entry = Entry(body, request.tags, stamp, ends, self._renewal(request.kind, ends), deadline, place, shows)
+        is_placed = place is None or (moment is not None and place.line == moment.line)
+        if moment is not None and is_placed and self.busts.is_good(stamp, request.tags):
+            self.near.put(request.key, entry)
             milliseconds = int(1000 * (ends - monotonic()))
             if far is not None and milliseconds > 0:
-                await far.put(name_of(moment.world, request.key), Stored(moment.snapshot, deadline, body), milliseconds)
-        return body
+                places = place.lsn if place else 0, shows.lsn if shows else 0
+                stored = Stored(moment.snapshot, deadline, *places, body)
+                await far.put(name_of(moment.world, request.key), stored, milliseconds)
+        return entry
+
+    def _least(self, moment: Moment | None, tags: tuple[str, ...]) -> Bookmark:
+        """How far a replica must be for a load: it must have every bust of these that was heard of.
+
+        Where these are in the log is known of those that the last look saw. With others, only the primary will do.
+        """
+        if moment is None or not self.busts.is_seen(moment.snapshot, tags):
+            return UNKNOWN
+        return Bookmark(*moment.line, moment.upto)
 
     async def _place(self) -> None:
         """Waits until few enough loads go on; raises `Unavailable` where that takes too long."""
+        if not self._loads.locked():
+            await self._loads.acquire()
+            return
         try:
             async with asyncio.timeout(self.settings.pool_timeout):
                 await self._loads.acquire()
         except TimeoutError:
             raise Unavailable(part="database") from None
 
-    def _keep(self, request: Request, body: bytes, stamp: int, ends: float, deadline: float) -> None:
-        renew_at = ends - request.kind.ttl.total_seconds() * self._last_part
-        self.near.put(request.key, Entry(body, request.tags, stamp, ends, renew_at, deadline))
+    def _renewal(self, kind: Cached, ends: float) -> float:
+        """When an answer that ends then is renewed."""
+        return ends - kind.ttl.total_seconds() * self._last_part

@@ -32,6 +32,10 @@ class Stored(msgspec.Struct, frozen=True, array_like=True):
     """What was committed, at least, when its answer began to be asked for."""
     deadline: float
     """Until when it may be served, by the database's clock."""
+    place: int
+    """Nothing in it was committed later than at this place of the log; 0 where nobody asked."""
+    shows: int
+    """Everything that was committed earlier than at this place is in it; 0 where that is not known."""
     body: bytes
 
 

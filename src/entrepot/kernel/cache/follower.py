@@ -24,24 +24,30 @@ LONGEST_PAUSE = 10.0
 PLACE = Query("SELECT (pg_current_wal_insert_lsn() - '0/0')::bigint")
 LOOK = Query("""
     SELECT pg_current_snapshot()::text AS snapshot, extract(epoch FROM clock_timestamp())::float8 AS at,
-        (SELECT system_identifier FROM pg_control_system()) || '.' || d.oid || '.' ||
-        CASE WHEN pg_is_in_recovery() THEN '0' ELSE left(pg_walfile_name(pg_current_wal_lsn()), 8) END AS world
+        (SELECT system_identifier FROM pg_control_system()) AS system, d.oid::bigint AS database,
+        ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::int AS timeline,
+        (pg_current_wal_insert_lsn() - '0/0')::bigint AS upto
     FROM pg_database d WHERE d.datname = current_database()
 """)
+WAIT = 0.05  # seconds that a caller waits for a look
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """A look at the database: what it saw, its clock (Unix seconds), and this process's before and after."""
+    """A look at the primary: what it saw, its clock (Unix seconds), and this process's before and after."""
 
+    line: tuple[int, int]
+    """The system and the timeline."""
     world: str
-    """The system, the database and the timeline (0: a replica): snapshots of two worlds have nothing in common."""
+    """These and the database: snapshots of two worlds have nothing in common."""
     snapshot: Snapshot
     at: float
     asked: float
     heard: float
     lsn: int
     """Where the log was before that; what was committed before this place was passed is in the snapshot."""
+    upto: int
+    """Where the log was after that: all that is in the snapshot was committed before this place."""
 
     def earliest(self, when: float) -> float:
         """The database's clock at that time of this process's, if not later."""
@@ -53,9 +59,7 @@ class Moment:
 
     def has(self, bookmark: Bookmark) -> bool:
         """Whether it saw all that was committed when that bookmark was given out."""
-        system, _, rest = self.world.partition(".")
-        timeline = rest.partition(".")[2]
-        return bookmark.line == (int(system), int(timeline, 16)) and self.lsn > bookmark.lsn
+        return bookmark.line == self.line and self.lsn > bookmark.lsn
 
 
 class Follower:
@@ -67,14 +71,30 @@ class Follower:
         """The last look; a load that begins after it sees at least what it saw."""
         self.told = Counts()
         self.wake = asyncio.Event()
+        self._next_look = asyncio.Event()
+
+    def has(self, bookmark: Bookmark) -> bool:
+        """Whether every bust that a caller with this bookmark may have seen the cause of was heard of."""
+        return self.moment is not None and self.moment.has(bookmark)
+
+    async def looks_anew(self) -> bool:
+        """Whether a look was done, in time, that began after this call: it has whatever the caller has seen."""
+        called, look = monotonic(), self._next_look
+        self.wake.set()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(WAIT):
+                await look.wait()
+        return self.moment is not None and self.moment.asked >= called
 
     async def run(self) -> None:
         """Until cancelled."""
         pause = 0.1
         while True:
             self.wake.clear()
+            look, self._next_look = self._next_look, asyncio.Event()
             try:
                 await self.read()
+                look.set()
                 pause = 0.1
             except Exception as error:  # noqa: BLE001 - whatever it is, it is read again from the same place
                 LOG.warning("cannot read the outbox: %s; again in %.1f s", error or type(error).__name__, pause)
@@ -119,4 +139,6 @@ async def look(db: Read) -> Moment:
     lsn: int = await db.value(PLACE)
     asked = monotonic()
     row = (await db.rows(LOOK))[0]
-    return Moment(row["world"], Snapshot.parse(row["snapshot"]), row["at"], asked, monotonic(), lsn)
+    line, snapshot = (row["system"], row["timeline"]), Snapshot.parse(row["snapshot"])
+    world = f"{row['system']}.{row['database']}.{row['timeline']}"
+    return Moment(line, world, snapshot, row["at"], asked, monotonic(), lsn, row["upto"])

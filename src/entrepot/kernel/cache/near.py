@@ -3,6 +3,8 @@
 from collections import OrderedDict
 from dataclasses import dataclass
 
+from entrepot.kernel.db.causal import Bookmark
+
 OVERHEAD = 600
 """What an entry costs beside its key and its body, about."""
 
@@ -20,6 +22,15 @@ class Entry:
     """From then on one caller has it renewed while it is served."""
     deadline: float
     """`ends` by the database's clock, which all processes know."""
+    place: Bookmark | None
+    """Nothing in it was committed later than this; None where there are no replicas, and nobody asks."""
+    shows: Bookmark | None
+    """Everything that was committed earlier than this is in it; None where that is not known, as on the primary."""
+
+    def suffices(self, brought: Bookmark) -> bool:
+        """Whether it shows, by itself, all that a caller with this bookmark has seen."""
+        shows = self.shows
+        return shows is not None and shows.line == brought.line and shows.lsn >= brought.lsn
 
 
 class Near:

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 
@@ -77,7 +77,8 @@ class Replica:
     def __init__(self, url: str, settings: Settings, track: Track) -> None:
         self.url = url
         parts = urlsplit(url)
-        self.name = f"{parts.hostname or 'socket'}:{parts.port or 5432}"
+        (folder,) = parse_qs(parts.query).get("host", ["socket"])
+        self.name = f"{parts.hostname or folder}:{parts.port or 5432}"
         self.pool = Pool(url, settings, is_needed=False)
         self.track = track
         self.state = "not looked at yet"
@@ -162,6 +163,8 @@ class Replica:
         """Whether it is to be read, by what it says of itself."""
         if row["process"] != connection.get_server_pid():
             self._take_out("is behind a pooler, and must be addressed directly")
+        elif not self.track.line[0]:
+            return  # the primary was not looked at yet
         elif not row["recovers"]:
             self._take_out("is no replica")
         elif row["system"] != self.track.line[0]:
