@@ -54,7 +54,7 @@ def pooled(database: TestDatabase) -> Iterator[TestDatabase]:
         _until_it_listens(process, folder)
         behind = copy.copy(database)
         behind.url = f"postgresql://{ROLE}@127.0.0.1:{port}{parts.path}?sslmode=disable"
-        behind.settings = {"statement_cache": 0, "database_direct_url": database.url}
+        behind.settings = {**database.settings, "statement_cache": 0, "database_direct_url": database.url}
         yield behind
     finally:
         process.send_signal(signal.SIGTERM)

@@ -3,10 +3,11 @@
 import asyncio
 import hashlib
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
 import asyncpg
 import pytest
@@ -19,6 +20,7 @@ from entrepot.apps.escrow.operations.keeper import KEEPER, keep_time
 from entrepot.apps.escrow.tasks import follow, follow_pool
 from entrepot.client import Category, ChainName, Client, Token
 from entrepot.dev import postgres
+from entrepot.dev.standby import Standby, following
 from entrepot.kernel.chain.keys import keep_key
 from entrepot.kernel.db.database import Database
 from entrepot.kernel.money import from_units, to_units
@@ -27,6 +29,7 @@ from tests import bazaar
 from tests.apps.escrow.agreement import disagreements
 from tests.bazaar import TOKEN, Bazaar
 from tests.conftest import TestDatabase, cloned, served, settings_for
+from tests.kernel.followed import primary, replica_of
 from tests.pooler import pooled
 
 HOUR = 3600
@@ -174,10 +177,34 @@ async def working(house: House, chain: str) -> AsyncIterator[None]:
         assert [error for error in ended if not isinstance(error, asyncio.CancelledError)] == []
 
 
+@pytest.fixture(scope="session")
+def cluster(cluster: postgres.Server) -> Iterator[postgres.Server]:
+    """The whole run's, or, where REPLICA is set, one whose commits a replica hears of at once."""
+    if not os.environ.get("REPLICA"):
+        yield cluster
+        return
+    with primary() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def replica(cluster: postgres.Server) -> Iterator[Standby | None]:
+    """Its replica, where REPLICA is set."""
+    if not os.environ.get("REPLICA"):
+        yield None
+        return
+    with following(cluster.get_uri()) as made:
+        yield made
+
+
 @pytest.fixture
-async def database(cluster: postgres.Server) -> AsyncIterator[TestDatabase]:
-    """A migrated database of this test's own; behind PgBouncer where POOLER is set, as in `make faults`."""
+async def database(cluster: postgres.Server, replica: Standby | None) -> AsyncIterator[TestDatabase]:
+    """A migrated database of this test's own; `make faults` sets CACHE, REPLICA and POOLER (which is PgBouncer)."""
     async with cloned(cluster) as made:
+        settings: dict[str, Any] = {"cache_bytes": 10_000_000} if os.environ.get("CACHE") else {}
+        if replica is not None:
+            settings["database_read_replica_url"] = replica_of(replica, made)
+        made.settings = settings
         if not os.environ.get("POOLER"):
             yield made
             return
