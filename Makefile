@@ -42,7 +42,7 @@ OPTIONAL := redis-server pgbouncer chromium
 test: $(VENV) $(CHAIN) $(CONTRACTS)
 	@for each in $(OPTIONAL); do PATH=$$PATH:/usr/sbin command -v $$each >/dev/null \
 		|| echo "without $$each some tests are skipped; on Debian: apt install $$each" >&2; done
-	.venv/bin/python -m pytest
+	.venv/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 	.venv-contracts/bin/python -m pytest tests/contracts
 
 check: $(VENV) $(CONTRACTS)

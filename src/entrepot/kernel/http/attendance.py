@@ -3,7 +3,8 @@
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Protocol
 
@@ -50,17 +51,18 @@ class Roll:
         self._changed: dict[Wallet, None] = {}
         self._telling: asyncio.Task[None] | None = None
 
-    def enter(self, wallet: Wallet) -> None:
-        """One more stream of that wallet."""
+    @contextmanager
+    def attended(self, wallet: Wallet) -> Iterator[None]:
+        """One more stream of that wallet, for as long as it lasts."""
         self._present[wallet] += 1
         self._look_at(wallet)
-
-    def leave(self, wallet: Wallet) -> None:
-        """One stream less."""
-        self._present[wallet] -= 1
-        if not self._present[wallet]:
-            del self._present[wallet]
-        self._look_at(wallet)
+        try:
+            yield
+        finally:
+            self._present[wallet] -= 1
+            if not self._present[wallet]:
+                del self._present[wallet]
+            self._look_at(wallet)
 
     async def beat(self) -> None:
         """Tells who is there."""

@@ -3,8 +3,8 @@
 import asyncio
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Coroutine, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Coroutine, Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any, NamedTuple, Self
 
 import asyncpg
@@ -134,34 +134,37 @@ class Live:
 
         `seen` is of before its topics were read; `take` is called with what it says.
         """
+        with self._counted(socket.by.wallet):
+            try:
+                admitted = await self._join(socket, seen)
+                with nullcontext() if roll is None else roll.attended(socket.by.wallet):
+                    await self._bring_up(socket, None if after is None else Place.parse(after), admitted)
+                    socket.open()
+                    await socket.until_gone(receive, take)
+            except asyncio.CancelledError:
+                if not socket.was_cut():
+                    raise
+            except TimeoutError:
+                LOG.info("a reader was too slow for what it had missed")
+            finally:
+                self._leave(socket)
+                await socket.end()
+
+    @contextmanager
+    def _counted(self, wallet: Wallet) -> Iterator[None]:
+        """One more stream of that wallet. Raises `TooMany`, and `Unavailable` where the server goes away."""
         if self._is_closed:
             raise Unavailable(part="server")
-        if self._streams[socket.by.wallet] >= self.settings.live_streams:
+        if self._streams[wallet] >= self.settings.live_streams:
             raise TooMany(retry_after=60)
-        self._streams[socket.by.wallet] += 1
+        self._streams[wallet] += 1
         self._empty.clear()
         try:
-            admitted = await self._join(socket, seen)
-            if roll is not None:
-                roll.enter(socket.by.wallet)
-            try:
-                await self._bring_up(socket, None if after is None else Place.parse(after), admitted)
-                socket.open()
-                await socket.until_gone(receive, take)
-            finally:
-                if roll is not None:
-                    roll.leave(socket.by.wallet)
-        except asyncio.CancelledError:
-            if not socket.was_cut():
-                raise
-        except TimeoutError:
-            LOG.info("a reader was too slow for what it had missed")
+            yield
         finally:
-            self._leave(socket)
-            await socket.end()
-            self._streams[socket.by.wallet] -= 1
-            if not self._streams[socket.by.wallet]:
-                del self._streams[socket.by.wallet]
+            self._streams[wallet] -= 1
+            if not self._streams[wallet]:
+                del self._streams[wallet]
             if not self._streams:
                 self._empty.set()
 
