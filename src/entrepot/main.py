@@ -37,6 +37,7 @@ from entrepot.kernel.store.archives import Archives, archives_of
 from entrepot.kernel.store.objects import Objects
 from entrepot.kernel.store.opening import objects_of
 from entrepot.kernel.tracing import tracing, whole
+from entrepot.kernel.upkeep import retention
 from entrepot.kernel.vault import Vault, key_file
 from entrepot.kernel.work.whispers import Whispers
 
@@ -55,6 +56,7 @@ class House:
     ) -> None:
         self.settings = settings
         self.apps = find_apps(settings.apps)
+        retention.check(settings, Apps(self.apps))
         self.database = Database(settings.database_url, settings)
         self.chains = Chains(settings.chains, patience=chain_patience)
         self.vault = Vault(settings.vault_key_bytes or key_file(settings.home))

@@ -143,6 +143,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Where rows go that retention takes out of the database; as `objects_url`, and best another place."""
     retention_needs_backup: bool = True
     """Rows leave only when a proven backup covers them; false is for an installation that makes no backups."""
+    retention_days: dict[str, Count] = msgspec.field(default_factory=dict)
+    """JSON {app.table: days}: after how long rows leave a table, where that is to be otherwise than its app declares."""
     ipfs_api: str = ""
     """The RPC address of a Kubo node that keeps the objects instead."""
 
@@ -216,7 +218,7 @@ def variable(name: str) -> str:
 def _value(name: str, text: str) -> Any:
     if name in LISTS:
         return [part.strip() for part in text.split(",") if part.strip()]
-    if name in ("chains", "alerts", *KEYS):
+    if name in ("chains", "alerts", "retention_days", *KEYS):
         return msgspec.json.decode(text)
     return text
 

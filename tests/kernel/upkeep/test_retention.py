@@ -8,8 +8,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from entrepot.kernel.app import Apps
+from entrepot.kernel.core import CORE
+from entrepot.kernel.settings import BadSettings, load
 from entrepot.kernel.upkeep.archive import restoring
 from entrepot.kernel.upkeep.archive.model import Manifest
+from entrepot.kernel.upkeep.retention import check
 from tests.conftest import TestDatabase
 from tests.kernel.upkeep.attic import NOW, Attic, opened
 
@@ -43,6 +47,17 @@ async def test_old_rows_leave_and_young_ones_and_those_in_use_stay(attic: Attic)
     left = {row["id"] for row in await attic.owner.fetch("SELECT id FROM attic.things")}
     assert left == {7, *range(100, 105), *range(200, 205)}
     assert (await attic.run()).archives == 0, "a second run finds nothing to do"
+
+
+async def test_the_operator_says_how_long_rows_are_kept(attic: Attic) -> None:
+    await add_things(attic, 5, age="60 days")
+    attic.settings = msgspec.structs.replace(attic.settings, retention_days={"attic.things": 90})
+    assert (await attic.run()).archives == 0
+    attic.settings = msgspec.structs.replace(attic.settings, retention_days={"attic.things": 59})
+    assert (await attic.run()).archived_rows == 5
+    for name in ("attic.nothing", "core.secrets"):
+        with pytest.raises(BadSettings, match=f"no rows leave '{name}' .*core.outbox"):
+            check(load({"ENTREPOT_RETENTION_DAYS": f'{{"{name}": 5}}'}), Apps((CORE,)))
 
 
 async def test_rows_without_archive_just_go(attic: Attic) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from time import monotonic
 
@@ -14,7 +15,7 @@ import stamina
 from entrepot.kernel import clock
 from entrepot.kernel.app import Apps, Expire
 from entrepot.kernel.db.database import Database
-from entrepot.kernel.settings import Settings
+from entrepot.kernel.settings import BadSettings, Settings
 from entrepot.kernel.store.archives import Archives
 from entrepot.kernel.upkeep import partitions
 from entrepot.kernel.upkeep.archive import ledger, making, removing
@@ -42,6 +43,14 @@ class RetentionRun(msgspec.Struct, kw_only=True):
     waiting: int = 0
     failures: list[str] = msgspec.field(default_factory=list)
     is_finished: bool = True
+
+
+def check(settings: Settings, apps: Apps) -> None:
+    """Raises `BadSettings` where the operator names a table that no rows may leave, or none at all."""
+    leaves = {f"{app.name}.{name}" for app in apps for name, rule in app.retention.items() if isinstance(rule, Expire)}
+    if wrong := sorted(set(settings.retention_days) - leaves):
+        known = ", ".join(sorted(leaves))
+        raise BadSettings(f"ENTREPOT_RETENTION_DAYS: no rows leave {wrong[0]!r} (they leave {known})")
 
 
 class Run:
@@ -78,7 +87,9 @@ class Run:
             for table in app.tables.sorted_tables[::-1]:  # what refers to others goes before them
                 rule = app.retention.get(table.name)
                 if isinstance(rule, Expire):
-                    yield Relation(app, table, rule)
+                    days = self.settings.retention_days.get(f"{app.name}.{table.name}")
+                    after = rule.after if days is None else timedelta(days=days)
+                    yield Relation(app, table, replace(rule, after=after))
 
     async def __call__(self) -> RetentionRun:
         """All of it. What fails for one table does not keep the others; it is told, and tried again next time."""
