@@ -144,7 +144,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     retention_needs_backup: bool = True
     """Rows leave only when a proven backup covers them; false is for an installation that makes no backups."""
     retention_days: dict[str, Count] = msgspec.field(default_factory=dict)
-    """JSON {app.table: days}: after how long rows leave a table, where that is to be otherwise than its app declares."""
+    """JSON {app.table: days}: how long rows stay in a table, where that is to be otherwise than its app declares."""
     ipfs_api: str = ""
     """The RPC address of a Kubo node that keeps the objects instead."""
 
