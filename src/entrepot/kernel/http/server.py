@@ -213,6 +213,7 @@ def build(
         route_handlers=[*(handler(endpoint, log, settings) for endpoint in endpoints), *streams, *more],
         exception_handlers={Exception: of_framework},
         openapi_config=None,
+        logging_config=None,
         lifespan=list(lifespan),
         on_shutdown=[log.flush],
         request_max_body_size=None,
