@@ -57,6 +57,8 @@ users = sa.Table(
         sa.literal_column("lower(wallet_address::text)").label("wallet"),
         postgresql_using="gin",
         postgresql_ops={"wallet": "gin_trgm_ops"},
+        # New users come one by one: none waits in a list that every search would have to read.
+        postgresql_with={"fastupdate": "off"},
     ),
     comment="Who can be written to, by wallet.",
 )

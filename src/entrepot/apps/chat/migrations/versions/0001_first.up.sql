@@ -69,7 +69,7 @@ CREATE INDEX idx_users_public_key ON chat.users (public_key) WHERE public_key IS
 
 CREATE UNIQUE INDEX idx_users_wallet_address ON chat.users (wallet_address);
 
-CREATE INDEX idx_users_wallet_part ON chat.users USING gin (lower(wallet_address::text) gin_trgm_ops);
+CREATE INDEX idx_users_wallet_part ON chat.users USING gin (lower(wallet_address::text) gin_trgm_ops) WITH (fastupdate = off);
 
 COMMENT ON TABLE chat.users IS 'Who can be written to, by wallet.';
 
