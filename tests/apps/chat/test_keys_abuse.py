@@ -41,7 +41,7 @@ async def test_a_key_that_the_identity_key_did_not_sign_is_refused_by_name(place
     swapped = {**good[0], "public_key": good[1]["public_key"]}
     renumbered = {**good[0], "key_id": 50}
     for wrong in (forged, swapped, renumbered, {**good[0], "signature": other_signature()}):
-        call = phone.brings(one_time_keys=[*good, {**wrong, "key_id": wrong["key_id"] + 0}][1:])
+        call = phone.brings(one_time_keys=[*good[1:], wrong])
         await is_refused(place, call, "wrong-signature", field="one_time_keys[2]")
     await is_refused(
         place, phone.brings(signed_prekey=thief.key(Use.SIGNED_PREKEY, 9)), "wrong-signature", field="signed_prekey"
