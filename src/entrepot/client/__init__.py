@@ -11,8 +11,11 @@ from entrepot.apps.escrow.calls.live import (
 )
 from entrepot.apps.escrow.calls.orders import PreparedOrder
 from entrepot.apps.escrow.model import Category, ChainName, EvidenceType, OrderStatus, Token
+from entrepot.client.chat.following import Seen
+from entrepot.client.chat.keyring import KeyChanged, UnacceptedKey
+from entrepot.client.chat.letters import ChatLetter
 from entrepot.client.client import Client
-from entrepot.client.failures import Late, Refused, Unreachable, WrongDelivery, WrongEvidence, WrongTransaction
+from entrepot.client.failures import Late, NoKey, Refused, Unreachable, WrongDelivery, WrongEvidence, WrongTransaction
 from entrepot.kernel.chain.account import TransactionFailed
 from entrepot.kernel.chain.rpc import ChainFailure
 from entrepot.kernel.http.frames import Ready, StartOver
@@ -23,21 +26,26 @@ __all__ = [
     "Category",
     "ChainFailure",
     "ChainName",
+    "ChatLetter",
     "Client",
     "DeliveryKept",
     "EvidenceRecorded",
     "EvidenceType",
+    "KeyChanged",
     "Late",
     "MessageSent",
+    "NoKey",
     "OrderMoved",
     "OrderStatus",
     "OrderUndone",
     "PreparedOrder",
     "Ready",
     "Refused",
+    "Seen",
     "StartOver",
     "Token",
     "TransactionFailed",
+    "UnacceptedKey",
     "Unreachable",
     "WrongDelivery",
     "WrongEvidence",

@@ -7,7 +7,7 @@ Whoever gets a wallet to sign this text can read what is sealed for it.
 
 import hashlib
 from base64 import b64decode, b64encode
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from eth_account.messages import encode_defunct
 from eth_account.signers.local import LocalAccount
@@ -43,21 +43,26 @@ class Boxes:
         """What others seal to."""
         return values.PublicKey(base64_of(bytes(self._private.public_key)))
 
+    def between(self, other: str) -> Box:
+        """What only this wallet and the owner of that public key can make and open."""
+        return Box(self._private, PublicKey(b64decode(other)))
+
     def write(self, text: str, to: str) -> tuple[str, str]:
         """Ciphertext and nonce of a message that only the two can open."""
-        sent = Box(self._private, PublicKey(b64decode(to))).encrypt(text.encode())
+        sent = self.between(to).encrypt(text.encode())
         return base64_of(sent.ciphertext), base64_of(sent.nonce)
 
     def read(self, ciphertext: str, nonce: str, other: str) -> str | None:
         """The message between us and that key; None where it was not sealed between these two keys."""
         try:
-            return (
-                Box(self._private, PublicKey(b64decode(other)))
-                .decrypt(b64decode(ciphertext), b64decode(nonce))
-                .decode()
-            )
+            return self.between(other).decrypt(b64decode(ciphertext), b64decode(nonce)).decode()
         except (CryptoError, UnicodeDecodeError):
             return None
+
+    def read_by(self, ciphertext: str, nonce: str, others: Iterable[str]) -> str | None:
+        """The same, where the other key is one of several; None where it is none of them."""
+        texts = (self.read(ciphertext, nonce, other) for other in others)
+        return next((text for text in texts if text is not None), None)
 
     def seal_to(self, readers: Mapping[str, str], raw: bytes) -> tuple[str, str, dict[str, str]]:
         """For several, by wallet and public key: ciphertext and nonce (NaCl secretbox under a key that is used once),

@@ -35,6 +35,7 @@ from entrepot.apps.escrow.calls.profiles import EditProfile, GetProfile, Profile
 from entrepot.apps.escrow.calls.reviews import AddReview, ListReviews, Review, ReviewPage
 from entrepot.apps.escrow.model import ChainName, OrderStatus, Token
 from entrepot.client.boxes import Boxes, seal
+from entrepot.client.chat.chat import Chat
 from entrepot.client.disputes import Disputes
 from entrepot.client.failures import Late, Refused, WrongDelivery, WrongTransaction
 from entrepot.client.live import Live, LiveEvent
@@ -86,6 +87,7 @@ class Client:
         self.disputes = Disputes(self.transport, self.purse, self.boxes, self)
         self._live = Live(self.transport)
         self._key, self._domain, self._stack = key, domain or _host(url), AsyncExitStack()
+        self.chat = Chat(self.transport, key, self.boxes, self._domain)
 
     async def __aenter__(self) -> Self:
         await self._stack.enter_async_context(self.transport)

@@ -38,5 +38,9 @@ class WrongEvidence(Exception):
     """Evidence that is not what is on record at the contract, or that cannot be sealed to or opened by who should."""
 
 
+class NoKey(Exception):
+    """Whom one writes to has never signed in with a key, or the message is too long for so many readers."""
+
+
 class Late(Exception):
     """The server does not show in time what was waited for; the chain may have it all the same."""

@@ -8,6 +8,7 @@ import asyncio
 import random
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from typing import Any
 from uuid import UUID
 
 import aiohttp
@@ -70,22 +71,26 @@ class Live:
 
     async def _connected(self, path: str, after: str | None) -> AsyncGenerator[LiveEvent | Beat | Anything, None]:
         """One connection's frames. Raises `Refused`, and `Unreachable` where there is none."""
-        async with await self._transport.socket(path, {} if after is None else {"after": after}) as socket:
-            async for message in socket:
-                if message.type is not aiohttp.WSMsgType.TEXT:
-                    continue
-                frame = read(message.data)
-                if isinstance(frame, RefusedFrame):
-                    problem = bytes(frame.problem)
-                    raise refusal(msgspec.json.decode(problem, type=Problem).status, problem, "")
+        query = {} if after is None else {"after": after}
+        async with await self._transport.socket(path, query) as socket, aclosing(received(socket, DECODER)) as frames:
+            async for frame in frames:
                 yield frame
-            if (socket.close_code or 0) > REFUSED:
-                raise Refused((socket.close_code or 0) - REFUSED, "stream-ended", "the server has ended the stream", {})
 
 
-def read(text: str) -> Sent | Anything:
-    """A frame, whatever its kind."""
-    try:
-        return DECODER.decode(text)
-    except msgspec.ValidationError:
-        return msgspec.json.decode(text, type=Anything)
+async def received(
+    socket: aiohttp.ClientWebSocketResponse, decoder: msgspec.json.Decoder[Any]
+) -> AsyncGenerator[Any, None]:
+    """What comes over a connection until it ends: of the decoder's kinds, or `Anything`. Raises `Refused`."""
+    async for message in socket:
+        if message.type is not aiohttp.WSMsgType.TEXT:
+            continue
+        try:
+            frame = decoder.decode(message.data)
+        except msgspec.ValidationError:
+            frame = msgspec.json.decode(message.data, type=Anything)
+        if isinstance(frame, RefusedFrame):
+            problem = bytes(frame.problem)
+            raise refusal(msgspec.json.decode(problem, type=Problem).status, problem, "")
+        yield frame
+    if (socket.close_code or 0) > REFUSED:
+        raise Refused((socket.close_code or 0) - REFUSED, "stream-ended", "the server has ended the stream", {})

@@ -57,11 +57,8 @@ class Messages:
     def _opened(self, message: Message, others: Mapping[Wallet, PublicKey | None]) -> str | None:
         """What it says. The box of a message opens with either key; whom an own one went to, it does not say."""
         mine = message.sender_wallet == self._wallet
-        for key in others.values() if mine else [others[message.sender_wallet]]:
-            text = self._boxes.read(message.ciphertext, message.nonce, key) if key else None
-            if text is not None:
-                return text
-        return None
+        keys = others.values() if mine else [others[message.sender_wallet]]
+        return self._boxes.read_by(message.ciphertext, message.nonce, filter(None, keys))
 
     def _other(self, order: OrderCard) -> Wallet:
         """The other side of a party."""

@@ -5,7 +5,8 @@ names. A command has one idempotency key however often it is sent, so it is carr
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from io import BytesIO
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -61,7 +62,7 @@ class Transport:
         """A read. The fields of the input that the path does not name are the query."""
         given = _fields(ask)
         query = {name: str(value) for name, value in given.items() if value is not None and name not in _names(path)}
-        return await self._patiently("GET", path.format(**given), answer, params=query)
+        return await self.patiently(partial(self._once, "GET", path.format(**given), answer, params=query))
 
     async def command(
         self, method: str, path: str, ask: Ask, answer: type[T], *, key: str = "", again: bool = True
@@ -70,10 +71,11 @@ class Transport:
         overloaded server is not asked a second time.
         """
         given = _fields(ask)
-        body = msgspec.json.encode({name: value for name, value in given.items() if name not in _names(path)})
-        more: dict[str, Any] = {} if method == "DELETE" else {"data": body}
+        body = {name: value for name, value in given.items() if name not in _names(path)}
+        more: dict[str, Any] = {"params": body} if method == "DELETE" else {"data": msgspec.json.encode(body)}
         headers = {"Idempotency-Key": key or str(uuid4()), "Content-Type": "application/json"}
-        return await self._patiently(method, path.format(**given), answer, again=again, headers=headers, **more)
+        once = partial(self._once, method, path.format(**given), answer, headers=headers, **more)
+        return await self.patiently(once, again=again)
 
     async def socket(self, path: str, query: Mapping[str, str]) -> aiohttp.ClientWebSocketResponse:
         """A WebSocket, to be closed by whoever asked. Raises `Unreachable` where none can be had."""
@@ -88,7 +90,14 @@ class Transport:
             raise Unreachable(f"{path}: {error or type(error).__name__}") from None
         return opened
 
-    async def _patiently(self, method: str, path: str, answer: type[T], *, again: bool = True, **more: Any) -> T:
+    def has_seen(self, bookmark: str) -> None:
+        """The server has shown this client that much."""
+        if bookmark:
+            self.bookmark = later(self.bookmark, bookmark)
+
+    async def patiently(self, once: Callable[[], Awaitable[T]], *, again: bool = True) -> T:
+        """What `once` answers, asked for again while it is worth it, unless `again` forbids that."""
+
         def worth_a_wait(error: Exception) -> bool | float:
             if not again or not isinstance(error, Refused):
                 return again and isinstance(error, Unreachable)
@@ -99,7 +108,7 @@ class Transport:
         tries = stamina.retry_context(on=worth_a_wait, attempts=self._attempts, timeout=None, wait_max=self._longest)
         async for attempt in tries:
             with attempt:
-                return await self._once(method, path, answer, **more)
+                return await once()
         raise AssertionError("stamina ends with a result or an error")
 
     async def _once(self, method: str, path: str, answer: type[T], **more: Any) -> T:
@@ -114,7 +123,7 @@ class Transport:
             url = f"{self.url}/api/v1{path}"
             async with self._http.request(method, url, headers=headers, **more) as given:
                 body = await given.read()
-                self.bookmark = later(self.bookmark, given.headers.get(BOOKMARK, self.bookmark))
+                self.has_seen(given.headers.get(BOOKMARK, ""))
         except (aiohttp.ClientError, TimeoutError) as error:
             raise Unreachable(f"{method} {path}: {error or type(error).__name__}") from None
         if given.status >= 400:
