@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from decimal import Decimal
 from time import monotonic
@@ -15,10 +16,12 @@ from entrepot import console
 from entrepot.client import (
     Category,
     ChainName,
+    ChatLetter,
     Client,
     Late,
     OrderStatus,
     PreparedOrder,
+    Ready,
     Refused,
     Token,
     TransactionFailed,
@@ -96,6 +99,7 @@ class Trade:
                 await self.pay(order)
                 await self.deliver(order.id)
                 await self.talk(order.id)
+                await self.chat()
                 await self.open(order.id)
                 await self.confirm(order.id)
                 await self.withdraw(order.id)
@@ -175,6 +179,20 @@ class Trade:
             letters = [letter async for letter in receiver.messages.read(seen)]
             expect("the message", (letters[0].sender, letters[0].text), (sender.wallet, text))
         self.show.step("buyer and seller write to each other, end to end encrypted")
+
+    async def chat(self) -> None:
+        """The same two in the chat, where the seller hears at once what the buyer writes."""
+        text = "Do you have the Thaya, too?"
+        async with aclosing(self.seller.chat.follow()) as events:
+            expect("the first event", type(await anext(events)), Ready)
+            await self.buyer.chat.send(self.seller.wallet, text)
+            letters = (event async for event in events if isinstance(event, ChatLetter))
+            letter = await anext(letters)
+            expect("what the seller hears", (letter.sender, letter.text), (self.buyer.wallet, text))
+            await self.seller.chat.mark(letter.conversation, read=letter.seq)
+        [listed] = [each async for each in self.buyer.chat.conversations()]
+        expect("how far the seller has read", listed.other_read_seq, letter.seq)
+        self.show.step("buyer and seller chat over a live stream, end to end encrypted")
 
     async def open(self, order: UUID) -> None:
         """The buyer opens the key, and with it the good."""

@@ -43,7 +43,7 @@ HEADERS: dict[int, dict[str, Any]] = {
     401: {"WWW-Authenticate": {"required": True, "schema": {"const": "Bearer"}}},
     429: {"Retry-After": {"description": "Seconds.", "required": True, "schema": {"type": "integer", "minimum": 1}}},
 }
-TOO_LONG = {"description": "The address is longer than 65,534 octets: the server's own answer, which has no content."}
+TOO_LONG = "- Plain text where the address is longer than 65,535 octets: the server's own answer."
 
 
 def refusals(endpoint: Endpoint) -> list[type[Refusal]]:
@@ -228,5 +228,7 @@ def _responses(endpoint: Endpoint, by_struct: dict[Any, Any]) -> dict[str, Any]:
         if status in HEADERS:
             found[str(status)]["headers"] = HEADERS[status]
     if endpoint.route.path_names or not endpoint.route.has_body:
-        found["414"] = TOO_LONG
+        unread = found.setdefault("400", {"description": "", "content": {}})
+        unread["description"] = f"{unread['description']}\n{TOO_LONG}".strip()
+        unread["content"]["text/plain"] = {"schema": {"type": "string"}}
     return dict(sorted(found.items()))

@@ -22,6 +22,7 @@ from entrepot.kernel.http.live import Live
 from entrepot.kernel.http.problem import Broken, UpgradeRequired, problem
 from entrepot.kernel.http.route import BadRoute, Route, Who
 from entrepot.kernel.http.socket import Socket, close
+from entrepot.kernel.http.websocket import Gone
 from entrepot.kernel.refusal import Forbidden, Refusal, Unavailable
 from entrepot.kernel.supply import NotInHouse, Resources
 from entrepot.kernel.values import ENCODER
@@ -125,6 +126,8 @@ class StreamEndpoint(Endpoint):
             await refuse(send, Unavailable(part="database"))
         except ChainFailure:
             await refuse(send, Unavailable(part="chain"))
+        except Gone:
+            pass  # in the middle of what it had missed; it comes back for it
         except Exception:
             LOG.exception("live %s broke", self.url)
             await refuse(send, Broken())
