@@ -23,6 +23,8 @@ R = TypeVar("R")
 Waiting = tuple[A, asyncio.Future[R]]
 Work = Callable[[Write, Sequence[A]], Awaitable[Sequence[R | Refusal]]]
 UNDONE = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, *LOST)
+# Another process had the same key first: done again, the work sees what that one has committed.
+AGAIN = (asyncpg.UniqueViolationError, CommitUnknown, *UNDONE)
 MOST, TRIES = 500, 3
 
 
@@ -75,7 +77,7 @@ class Gather(Generic[A, R]):
                 async with database.write() as db:
                     results = await self.work(db, [ask for ask, _ in taken])
                 break
-            except (CommitUnknown, *UNDONE):
+            except AGAIN:
                 tries -= 1
                 if not tries:
                     raise

@@ -17,26 +17,33 @@ MESSAGE = f"""m.id, m.seq, (SELECT wallet_address FROM chat.users WHERE id = m.s
     {base64("m.ciphertext")} AS ciphertext, {base64("m.nonce")} AS nonce, m.event,
     {moment("m.timestamp")} AS timestamp, {moment("m.expires_at")} AS expires_at"""
 """A message as it is answered, of the row `m`."""
+# OFFSET 0 keeps the planner from reading all months first and joining them afterwards, as it does for small ones.
+# A cursor from beyond either end is one at that end: no empty pages lead there.
 PAGE = Query(f"""
-    WITH mine AS MATERIALIZED (
-        SELECT c.month, greatest(k.from_seq, CASE WHEN :back THEN coalesce(:seq, c.last_seq + 1) - :limit::bigint
-                ELSE :seq + 1 END) AS first,
-            least(c.last_seq, CASE WHEN :back THEN coalesce(:seq::bigint, c.last_seq + 1) - 1
-                ELSE :seq + :limit::bigint END) AS last,
-            CASE WHEN :back THEN k.from_seq ELSE c.last_seq END AS edge
+    WITH place AS (
+        SELECT c.month, c.last_seq, k.from_seq, CASE WHEN :back
+                THEN least(coalesce(:seq::bigint, c.last_seq + 1), c.last_seq + 1)
+                ELSE greatest(:seq, k.from_seq - 1) END AS at
         FROM chat.cursors k JOIN chat.conversations c ON c.id = k.conversation_id
         WHERE k.conversation_id = :id AND k.user_id = (SELECT id FROM chat.users WHERE wallet_address = :by)
+    ), mine AS MATERIALIZED (
+        SELECT month, greatest(from_seq, CASE WHEN :back THEN at - :limit::bigint ELSE at + 1 END) AS first,
+            least(last_seq, CASE WHEN :back THEN at - 1 ELSE at + :limit::bigint END) AS last,
+            CASE WHEN :back THEN from_seq ELSE last_seq END AS edge
+        FROM place
     ), months AS MATERIALIZED (
-        SELECT o.month FROM chat.conversation_months o, mine
+        SELECT core.least_id({UTC_MONTH.format(month="o.month")}) AS lower,
+            core.least_id({UTC_MONTH.format(month="o.month + interval '1 month'")}) AS upper
+        FROM chat.conversation_months o, mine
         WHERE o.conversation_id = :id AND o.first_seq <= mine.last
             AND (o.last_seq >= mine.first OR o.month = mine.month)
     ), page AS (
         SELECT found.* FROM mine, months o, LATERAL (
             SELECT {MESSAGE} FROM chat.messages m
-            WHERE m.id >= core.least_id({UTC_MONTH.format(month="o.month")})
-                AND m.id < core.least_id({UTC_MONTH.format(month="o.month + interval '1 month'")})
+            WHERE m.id >= o.lower AND m.id < o.upper
                 AND m.conversation_id = :id AND m.seq BETWEEN mine.first AND mine.last
                 AND (m.expires_at IS NULL OR m.expires_at > now())
+            OFFSET 0
         ) found
     )
     SELECT json_build_object(

@@ -18,11 +18,12 @@ STANDING = Query("""
     LEFT JOIN chat.invitations i ON i.group_id = g.id AND i.user_id = u.id
     WHERE u.wallet_address = :wallet
 """)
-# Whom a block keeps from hearing of each other can neither be invited by nor invite the other.
+# Whom a block keeps from hearing of each other can neither be invited by nor invite the other. The wallets are read by
+# a SELECT, so that PostgreSQL does not plan anew each time by how many they are.
 INVITE = Query(f"""
     INSERT INTO chat.invitations (group_id, user_id, invited_by)
     SELECT :group, u.id, :by FROM chat.users u JOIN chat.users host ON host.id = :by
-    WHERE u.wallet_address = ANY(:wallets::text[]) AND NOT {silent("u", "host")}
+    WHERE u.wallet_address = ANY((SELECT :wallets::text[])::text[]) AND NOT {silent("u", "host")}
         AND NOT EXISTS (SELECT FROM chat.group_members WHERE group_id = :group AND user_id = u.id)
     ON CONFLICT (group_id, user_id) DO UPDATE SET invited_by = excluded.invited_by
     RETURNING (SELECT wallet_address FROM chat.users WHERE id = invitations.user_id)

@@ -11,23 +11,28 @@ import msgspec
 from entrepot.kernel.db.doors import Write
 from entrepot.kernel.db.query import Query
 
+# Each array is read by a SELECT of its own, so that PostgreSQL does not plan by how long it is: for a few messages it
+# would plan anew every time, with all months in view, which takes longer than to do it.
+#
 # In the order of their ids, so that two batches never wait for each other in a circle.
 LOCK = Query("""
     SELECT c.id, c.last_seq, c.roster, c.month, c.keeps_for, c.is_silent, c.first_id, c.second_id, now() AS now,
         (SELECT wallet_address FROM chat.users WHERE id = c.first_id) AS first_wallet,
         (SELECT wallet_address FROM chat.users WHERE id = c.second_id) AS second_wallet
-    FROM chat.conversations c WHERE c.id = ANY(:ids::uuid[]) ORDER BY c.id FOR NO KEY UPDATE
+    FROM chat.conversations c WHERE c.id = ANY((SELECT :ids::uuid[])::uuid[])
+    ORDER BY c.id FOR NO KEY UPDATE
 """)
-# A statement of its own: it must see what was committed while the lock was waited for.
+# A statement of its own: it must see what was committed while the lock was waited for. OFFSET 0 keeps the planner from
+# joining with all months: each id is looked for in its own.
 FACTS = Query("""
     SELECT u.id AS sender_id, c.user_id IS NOT NULL AS is_member, m.seq, m.conversation_id, m.sender_id AS sent_by,
         m.timestamp
-    FROM unnest(:wallets::text[], :conversations::uuid[], :messages::uuid[]) WITH ORDINALITY
-        AS asked(wallet, conversation, message, n)
+    FROM unnest((SELECT :wallets::text[]), (SELECT :conversations::uuid[]), (SELECT :messages::uuid[]))
+        WITH ORDINALITY AS asked(wallet, conversation, message, n)
     LEFT JOIN chat.users u ON u.wallet_address = asked.wallet
     LEFT JOIN chat.cursors c ON c.conversation_id = asked.conversation AND c.user_id = u.id
     LEFT JOIN LATERAL (
-        SELECT seq, conversation_id, sender_id, timestamp FROM chat.messages WHERE id = asked.message
+        SELECT seq, conversation_id, sender_id, timestamp FROM chat.messages WHERE id = asked.message OFFSET 0
     ) m ON true
     ORDER BY asked.n
 """)
@@ -42,13 +47,14 @@ MOVE = Query("""
     WITH moved AS (
         UPDATE chat.conversations c SET last_seq = g.seq, last_id = g.message, last_at = g.at, month = g.month,
             roster = g.roster
-        FROM unnest(:ids::uuid[], :seqs::bigint[], :messages::uuid[], :times::timestamptz[], :months::date[],
-            :rosters::bigint[]) AS g(id, seq, message, at, month, roster)
+        FROM unnest((SELECT :ids::uuid[]), (SELECT :seqs::bigint[]), (SELECT :messages::uuid[]),
+            (SELECT :times::timestamptz[]), (SELECT :months::date[]), (SELECT :rosters::bigint[]))
+            AS g(id, seq, message, at, month, roster)
         WHERE c.id = g.id
     ), held AS MATERIALIZED (
         SELECT c.conversation_id, c.user_id, g.seq FROM chat.cursors c
-        JOIN unnest(:places::uuid[], :senders::bigint[], :own_seqs::bigint[]) AS g(id, sender, seq)
-            ON c.conversation_id = g.id AND c.user_id = g.sender
+        JOIN unnest((SELECT :places::uuid[]), (SELECT :senders::bigint[]), (SELECT :own_seqs::bigint[]))
+            AS g(id, sender, seq) ON c.conversation_id = g.id AND c.user_id = g.sender
         ORDER BY c.conversation_id, c.user_id FOR NO KEY UPDATE OF c
     )
     UPDATE chat.cursors c SET read_seq = held.seq, delivered_seq = greatest(c.delivered_seq, held.seq),
