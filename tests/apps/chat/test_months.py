@@ -1,0 +1,150 @@
+"""Months of messages: a page reads those that hold it and no other, and late ids lose nothing at a border."""
+
+import os
+import random
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from entrepot.apps.chat.operations.log import Log
+from entrepot.apps.chat.store import sending
+from entrepot.apps.chat.store.conversations import FIRST, LATER
+from entrepot.apps.chat.store.history import PAGE
+from entrepot.apps.chat.store.sending import FACTS
+from entrepot.kernel import clock
+from entrepot.kernel.db.database import Database
+from tests.apps.chat.archive_box import DAY, ArchiveBox, id_of, month, partition
+from tests.apps.chat.conftest import Caller, Place
+
+BUSY, MODES = 12_000, ("force_custom_plan", "force_generic_plan")
+
+
+@dataclass
+class Shelf:
+    """24 months of messages: one pair that writes all the time, one now and then, one that fell silent; and others."""
+
+    box: ArchiveBox
+    alice: Caller
+    now: datetime
+    busy: str
+    sparse: str
+    old: str
+
+    async def page(self, mode: str, conversation: str, cursor: str | None = None, limit: int = 50) -> set[str]:
+        back, seq = cursor is None or cursor.startswith("before"), cursor and int(cursor.partition("~")[2])
+        given = {"back": back, "seq": seq, "limit": limit, "id": conversation, "by": self.alice.wallet}
+        return await self.box.read_months(PAGE, mode, **given)
+
+
+@pytest.fixture
+async def box(place: Place, doors: Database) -> AsyncIterator[ArchiveBox]:
+    """The messages of old; whatever a test did, the invariants hold afterwards."""
+    box = ArchiveBox(place.owner, doors)
+    yield box
+    assert await box.broken() == {}
+
+
+@pytest.fixture
+async def shelf(place: Place, box: ArchiveBox, alice: Caller, bob: Caller) -> Shelf:
+    now, others = clock.now(), [await place.member() for _ in range(4)]
+    begin = month(23, now)
+    await box.months(begin, now)
+    made = Shelf(
+        box,
+        alice,
+        now,
+        busy=await box.talk(alice, bob, BUSY, begin, now),
+        sparse=await box.talk(alice, others[0], 4, begin, month(2, now)),
+        old=await box.talk(alice, others[1], 200, month(20, now), month(20, now) + 10 * DAY),
+    )
+    for one, other in ((bob, others[2]), (others[2], others[3]), (others[1], others[3])):
+        await box.talk(one, other, 4_000, begin, now)
+    await place.owner.execute("ANALYZE chat.messages, chat.conversations, chat.cursors, chat.conversation_months")
+    return made
+
+
+async def test_a_page_reads_the_months_that_hold_it_and_no_other(shelf: Shelf) -> None:
+    for mode in MODES:
+        assert await shelf.page(mode, shelf.busy) == {partition(shelf.now)}, mode
+        assert await shelf.page(mode, shelf.old) == {partition(month(20, shelf.now))}, mode
+        assert len(await shelf.page(mode, shelf.sparse)) == 4, "as many as it has messages"
+        assert len(await shelf.page(mode, shelf.sparse, limit=1)) == 1
+        for cursor in (f"before~{BUSY // 2}", f"after~{BUSY // 2}"):
+            assert len(await shelf.page(mode, shelf.busy, cursor)) <= 2, cursor
+        assert await shelf.page(mode, shelf.busy, "after~0") == {partition(month(23, shelf.now))}
+        assert await shelf.page(mode, shelf.busy, f"before~{2**53}") == {partition(shelf.now)}
+
+
+async def test_the_list_and_a_message_that_is_sent_again_are_found_in_their_months_alone(shelf: Shelf) -> None:
+    given: dict[str, Any] = {"by": shelf.alice.wallet, "limit": 50}
+    for mode in MODES:
+        # Three conversations show a message each.
+        assert len(await shelf.box.read_months(FIRST, mode, **given)) <= 3
+        later = {**given, "key": shelf.now, "last": shelf.old}
+        assert len(await shelf.box.read_months(LATER, mode, **later)) <= 3
+        asked = {"wallets": [given["by"]], "conversations": [UUID(shelf.busy)], "messages": [id_of(shelf.now, 1)]}
+        assert await shelf.box.read_months(FACTS, mode, **asked) == {partition(shelf.now)}
+
+
+async def test_whoever_turns_every_page_reads_everything_once_either_way(shelf: Shelf) -> None:
+    for conversation, count in ((shelf.busy, BUSY), (shelf.sparse, 4), (shelf.old, 200)):
+        path, limit = f"conversations/{conversation}/messages", 71  # which leaves one for the last page
+        for cursor in ("after~0", f"before~{count + 1}"):
+            read: list[int] = []
+            after: str | None = cursor
+            while after is not None:
+                page = (await shelf.alice.get(path, cursor=after, limit=limit)).body
+                found = [item["seq"] for item in page["items"]]
+                read, after = (read + found if cursor == "after~0" else found + read), page["next_cursor"]
+            assert read == list(range(1, count + 1))
+
+
+BORDER = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+async def write(doors: Database, pair: UUID, ids: list[UUID]) -> None:
+    """Messages in one transaction, as a batch of sends writes them."""
+    async with doors.write() as db:
+        places = await sending.lock(db, [pair])
+        log = Log(places)
+        for each in ids:
+            log.add(places[pair], each, places[pair].first_id or 0, ciphertext=b"x")
+        await log.write(db)
+
+
+async def whole(by: Caller, pair: UUID, limit: int) -> list[str]:
+    """The ids of all messages, page by page from the newest back."""
+    read, given = list[str](), dict[str, Any](limit=limit)
+    while given.get("cursor", "") is not None:
+        page = (await by.get(f"conversations/{pair}/messages", **given)).body
+        read, given["cursor"] = [item["id"] for item in page["items"]] + read, page["next_cursor"]
+    return read
+
+
+async def test_ids_up_to_a_day_late_or_early_lose_nothing_at_a_months_border(
+    box: ArchiveBox, doors: Database, alice: Caller, bob: Caller
+) -> None:
+    seed = int(os.environ.get("SEED", random.SystemRandom().randrange(10**6)))
+    print(f"SEED={seed}")
+    dice = random.Random(seed)
+    await box.months(BORDER - 40 * DAY, BORDER + 40 * DAY)
+    for _ in range(12):
+        said = list[UUID]()
+        await box.owner.execute("DELETE FROM chat.cursors; DELETE FROM chat.conversation_months")
+        await box.owner.execute("DELETE FROM chat.messages; DELETE FROM chat.conversations")
+        pair = await box.pair(alice, bob)
+        now = BORDER - 1.5 * DAY
+        for _ in range(dice.randint(1, 14)):
+            now += dice.random() * 0.3 * DAY
+            ids = [
+                id_of(now - dice.choice((0, 0, dice.random(), -0.003)) * DAY, dice.getrandbits(60)) for _ in range(4)
+            ]
+            batch = ids[: dice.randint(1, 4)]
+            await write(doors, pair, batch)
+            said += batch
+            assert await box.broken() == {}
+            assert await whole(alice, pair, dice.randint(1, 9)) == [str(each) for each in said]
