@@ -2,8 +2,6 @@
 
 import hashlib
 import secrets
-from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import cycle
 from typing import Any
 
@@ -13,20 +11,11 @@ from entrepot.apps.escrow.model import OrderStatus
 from tests.apps.escrow.conftest import Caller, Market
 from tests.apps.escrow.scenes import Stage, keys, moments
 from tests.apps.escrow.test_messages import box
+from tests.made_up import People
 
 LISTINGS = 40
 OF_EACH = 3
 SESSION = "INSERT INTO core.sessions (token_hash, wallet, expires_at) VALUES ($1, $2, now() + interval '1 day')"
-
-
-@dataclass
-class Populace:
-    """Who may call, by name, and what there is for each name of a parameter."""
-
-    tokens: dict[str, str]
-    spare: Iterator[str]
-    """Sessions to sign out of; the callers' own are needed for the next call."""
-    known: dict[str, list[Any]]
 
 
 async def spare_sessions(market: Market, caller: Caller, many: int) -> list[str]:
@@ -58,7 +47,7 @@ async def trades(
     return made, quiet.key
 
 
-async def settle(market: Market, operator: Caller, cases: int) -> Populace:
+async def settle(market: Market, operator: Caller, cases: int) -> People:
     """Everything that the made-up calls may meet."""
     await operator.sign_in(operator.key)
     seller, buyer, arbitrator = [await market.member() for _ in range(3)]
@@ -85,4 +74,4 @@ async def settle(market: Market, operator: Caller, cases: int) -> Populace:
         "keys": [keys(buyer, seller, arbitrator)],
         "buyer_public_key": [key],
     }
-    return Populace({name: caller.token for name, caller in cast.items()} | {"nobody": ""}, cycle(spare), known)
+    return People({name: caller.token for name, caller in cast.items()} | {"nobody": ""}, cycle(spare), known)

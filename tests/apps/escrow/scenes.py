@@ -1,7 +1,7 @@
 """For every route, the thing that it names in a state that takes the call, and what a call of it must hold."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -11,6 +11,7 @@ from eth_account.messages import encode_defunct
 
 from entrepot.apps.escrow.model import OrderStatus
 from tests.apps.escrow.conftest import Caller, Market
+from tests.matrix import Given
 
 CONFIRMED = frozenset(OrderStatus) - {OrderStatus.CREATED, OrderStatus.CANCELLED, OrderStatus.EXPIRED}
 DISPUTED = frozenset({OrderStatus.DISPUTED, OrderStatus.RESOLVED_BUYER, OrderStatus.RESOLVED_SELLER})
@@ -35,14 +36,6 @@ def moments(status: OrderStatus, arbitrator: str | None) -> dict[str, Any]:
 def keys(*readers: Caller) -> dict[str, str]:
     """The key of a piece of evidence, as sealed to each reader as a server can tell."""
     return {reader.wallet: "c2VhbGVk" for reader in readers}
-
-
-@dataclass
-class Given:
-    """What stands in the path, and what of the documented example must be otherwise to fit the scene."""
-
-    path: dict[str, str] = field(default_factory=dict)
-    body: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass

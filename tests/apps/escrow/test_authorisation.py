@@ -1,13 +1,10 @@
 """The authorisation matrix: every route, called as everybody, answers what its declaration says; nothing is written
 where it refuses."""
 
-import copy
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import replace
 from enum import StrEnum
-from typing import Any
-from uuid import uuid4
 
 import pytest
 import pytest_asyncio
@@ -16,17 +13,15 @@ from eth_account import Account
 from entrepot.apps.escrow.model import Party
 from entrepot.dev import postgres
 from entrepot.kernel.http.endpoint import Endpoint
-from entrepot.kernel.http.openapi import document
 from entrepot.kernel.http.route import Who
 from entrepot.kernel.refusal import Forbidden
-from entrepot.kernel.settings import Settings
-from entrepot.main import House
 from tests.apps.escrow.conftest import Caller, Market, SharedChain, opened_market
-from tests.apps.escrow.scenes import SCENES, Given, Stage
+from tests.apps.escrow.scenes import SCENES, Stage
 from tests.conftest import cloned
+from tests.matrix import Matrix, carried_out, label
 
-ENDPOINTS = House(Settings(database_url="postgresql://nobody@nowhere.invalid/nothing", apps=("escrow",))).endpoints()
-DOCUMENT = document(ENDPOINTS, "Entrepôt", "1")
+MATRIX = Matrix("escrow")
+ENDPOINTS = MATRIX.endpoints
 
 
 class As(StrEnum):
@@ -52,16 +47,10 @@ SIDE = {
 }
 
 
-def label(endpoint: Endpoint) -> str:
-    return f"{endpoint.route.method} {endpoint.url}"
-
-
 def expected(endpoint: Endpoint, who: As) -> int:
     """What the declaration says."""
     route = endpoint.route
-    answer = 204 if endpoint.signature.answer is None else route.status
-    if route.frames:
-        answer = 426  # a stream decides who may listen before it asks for a WebSocket
+    answer = carried_out(endpoint)
     banned = who in (As.BANNED, As.BANNED_SELLER) and any(issubclass(kind, Forbidden) for kind in route.refuses)
     if route.who is Who.ANYONE:
         return 403 if banned else answer
@@ -109,20 +98,6 @@ async def written(market: Market) -> dict[str, tuple[int, int]]:
     return {table: held for table, held in (await market.snapshot()).items() if table != "core.sign_in_nonces"}
 
 
-async def ask(endpoint: Endpoint, caller: Caller, given: Given) -> tuple[int, Any]:
-    """The documented example, made to fit the scene."""
-    told = DOCUMENT["paths"][endpoint.url][endpoint.route.method.lower()]
-    missing = set(endpoint.route.path_names) - set(given.path)
-    assert not missing, f"the scene of {label(endpoint)} names no {missing}"
-    path = endpoint.url.format(**given.path)
-    path = path.removeprefix("/api/v1/escrow/").removeprefix("/api/v1/")
-    more: dict[str, Any] = {}
-    if "requestBody" in told:
-        more["json"] = {**copy.deepcopy(told["requestBody"]["content"]["application/json"]["example"]), **given.body}
-    answer = await caller.call(endpoint.route.method, path, key=str(uuid4()), **more)
-    return answer.status, answer.body
-
-
 @pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("who", As, ids=str)
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=label)
@@ -137,7 +112,7 @@ async def test_a_call_is_answered_as_its_declaration_says(
     given = await SCENES[label(endpoint)](stage, caller)
     async with outlawed(stage.market, caller) if who is As.BANNED_SELLER else nullcontext():
         before = await written(stage.market)
-        status, told = await ask(endpoint, caller, given)
+        status, told = await MATRIX.ask(endpoint, caller, given)
         assert status == should, told
         assert should < 400 or await written(stage.market) == before, "a refused call wrote something"
     if status < 400 and "session" in endpoint.from_session:
