@@ -52,7 +52,8 @@ check: $(VENV) $(CONTRACTS)
 	.venv/bin/lint-imports --no-logo
 	.venv-contracts/bin/python contracts/build.py --check $(SOURCES)
 
-# wrk is the load generator; PostGraphile, a peer, is installed by npm in its own folder.
+# wrk is the load generator; of the peers, PostGraphile is installed by npm in its own folder, and Synapse by pip beside
+# the measured data.
 bench: $(BENCH) $(CHAIN)
 	@command -v wrk >/dev/null || apt-get install -y -qq wrk \
 		|| { echo "wrk is missing; on Debian: apt install wrk" >&2; exit 1; }
@@ -60,7 +61,7 @@ bench: $(BENCH) $(CHAIN)
 
 faults: $(VENV) $(CHAIN)
 	FAULTS=full .venv/bin/python -m pytest --timeout 3600 tests/faults \
-		tests/apps/escrow/test_schemathesis.py
+		tests/apps/escrow/test_schemathesis.py tests/apps/chat/test_schemathesis.py
 	POOLER=1 .venv/bin/python -m pytest --timeout 600 tests/journeys
 	CACHE=1 .venv/bin/python -m pytest --timeout 600 tests/journeys
 	POOLER=1 CACHE=1 REPLICA=1 .venv/bin/python -m pytest --timeout 600 tests/journeys

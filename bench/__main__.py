@@ -5,12 +5,12 @@ import asyncio
 import sys
 from collections.abc import Sequence
 
-from bench import database, delay, mirror, monitor, reads, report, retention, server, targets
+from bench import chat, chat_report, database, delay, mirror, monitor, reads, report, retention, server, targets
 from entrepot.dev import postgres
 
 FULL_SIZE = ("escrow_reads", "escrow_targets")
 """These go by a database with a whole market in it, which takes minutes to fill the first time."""
-NAMES = (*FULL_SIZE, "escrow_mirror", "escrow_latency", "retention", "monitor")
+NAMES = (*FULL_SIZE, "escrow_mirror", "escrow_latency", "retention", "monitor", "chat")
 
 
 def tell(line: str) -> None:
@@ -67,6 +67,14 @@ def of_upkeep(names: Sequence[str], rounds: int) -> int:
     return missed
 
 
+def of_chat(seconds: float) -> int:
+    """Sends, delivery and reads on a full table, beside Synapse; how many goals were missed."""
+    result = chat.run(seconds, tell)
+    table = chat_report.table(result)
+    print(report.write("chat", "Chat", result, table, chat.SETTINGS).read_text())
+    return chat_report.missed(result)
+
+
 def main() -> int:
     """Measure, write the results; 1 when a goal is missed."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
@@ -77,6 +85,7 @@ def main() -> int:
     names = asked.names or NAMES
     missed = full_size(names, asked.rounds, asked.seconds) if set(names) & set(FULL_SIZE) else 0
     missed += from_the_chain(names, asked.rounds) + of_upkeep(names, asked.rounds)
+    missed += of_chat(2 * asked.seconds) if "chat" in names else 0
     return 1 if missed else 0
 
 

@@ -2,7 +2,7 @@
 
 from entrepot.apps.chat.operations import keeping, receipts
 from entrepot.kernel.db.database import Database
-from tests.apps.chat.conftest import Caller, Place
+from tests.apps.chat.conftest import Caller, Place, envelope
 from tests.callers import refused
 from tests.conftest import TestDatabase, settings_for
 
@@ -45,12 +45,19 @@ async def test_messages_disappear_when_the_conversation_says_so(
     path = f"conversations/{conversation}"
     told = await bob.patch(path, keeps_for=60)
     assert (told.status, told.body["event"], told.body["seq"]) == (200, {"kind": "keeps_for", "seconds": 60}, 2)
-    await alice.writes_to(bob)
+    given = envelope()
+    sent = await alice.post(f"{path}/messages", **given)
     await place.owner.execute("UPDATE chat.messages SET expires_at = now() WHERE seq = 3")
     items = (await bob.get(f"{path}/messages")).body["items"]
     assert [item["seq"] for item in items] == [1, 2]
     settings = settings_for(database)
     async with Database(settings.database_url, settings) as doors:
+        await keeping.sweep(doors)
+        assert await place.owner.fetchval("SELECT ciphertext FROM chat.messages WHERE seq = 3") == b""
+        assert (await alice.post(f"{path}/messages", **given)).body == sent.body, "it is not a second message"
+        await place.owner.execute(
+            "UPDATE chat.messages SET id = core.least_id(now() - interval '26 hours') WHERE seq = 3"
+        )
         await keeping.sweep(doors)
     assert await place.owner.fetchval("SELECT array_agg(seq ORDER BY seq) FROM chat.messages") == [1, 2]
     assert (await alice.writes_to(bob)).body["seq"] == 4

@@ -23,8 +23,9 @@ async def change_conversation(db: Write, ask: ChangeConversation) -> Message:
 
 
 async def sweep(database: Database) -> None:
-    """Removes what has disappeared, a part at a time."""
-    gone = AT_ONCE
-    while gone == AT_ONCE:
-        async with database.write() as db:
-            gone = await store.sweep(db, AT_ONCE)
+    """Empties what has disappeared, and removes it once it can no longer be sent again; a part at a time."""
+    for step in (store.empty, store.remove):
+        done = AT_ONCE
+        while done == AT_ONCE:
+            async with database.write() as db:
+                done = await step(db, AT_ONCE)

@@ -10,9 +10,18 @@ MAY_CHANGE = Query("""
         IN ('owner', 'admin')
 """)
 KEEP_FOR = Query("UPDATE chat.conversations SET keeps_for = :seconds::integer WHERE id = :conversation")
-SWEEP = Query("""
+# Emptied at once; the row stays until its id can no longer be sent as a new one's.
+EMPTY = Query("""
+    UPDATE chat.messages SET ciphertext = '', nonce = NULL WHERE id = ANY(ARRAY(
+        SELECT id FROM chat.messages WHERE expires_at <= now() AND octet_length(ciphertext) > 0
+        LIMIT :most FOR UPDATE SKIP LOCKED
+    ))
+""")
+REMOVE = Query("""
     DELETE FROM chat.messages WHERE id = ANY(ARRAY(
-        SELECT id FROM chat.messages WHERE expires_at <= now() LIMIT :most FOR UPDATE SKIP LOCKED
+        SELECT id FROM chat.messages
+        WHERE expires_at <= now() AND (event IS NOT NULL OR id < core.least_id(now() - interval '25 hours'))
+        LIMIT :most FOR UPDATE SKIP LOCKED
     ))
 """)
 
@@ -27,6 +36,11 @@ async def keep_for(db: Write, conversation: UUID, seconds: int | None) -> None:
     await db.run(KEEP_FOR, conversation=conversation, seconds=seconds)
 
 
-async def sweep(db: Write, most: int) -> int:
-    """Removes so many messages whose time is over; answers how many they were."""
-    return await db.run(SWEEP, most=most)
+async def empty(db: Write, most: int) -> int:
+    """Empties so many messages whose time is over; answers how many they were."""
+    return await db.run(EMPTY, most=most)
+
+
+async def remove(db: Write, most: int) -> int:
+    """Removes so many whose time is over and whose ids nobody can send again; answers how many they were."""
+    return await db.run(REMOVE, most=most)
