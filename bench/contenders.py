@@ -85,6 +85,7 @@ def own(dsn: str, port: int) -> Command:
         "ENTREPOT_POOL_SIZE": POOL,
         "ENTREPOT_POOL_OVERFLOW": "0",
         "ENTREPOT_READS_PER_MINUTE": "1000000",
+        "ENTREPOT_APPS": "escrow",
         "ENTREPOT_CACHE_BYTES": "0",
     }
     return Command("entrepot", [str(Path(sys.executable).with_name("entrepot")), "serve"], environment, ROOT)

@@ -2,6 +2,7 @@
 
 from typing import Annotated
 
+import msgspec
 from msgspec import UNSET
 
 from entrepot.apps.chat.calls.events import Joined, Renamed, RoleGiven
@@ -15,18 +16,20 @@ from entrepot.apps.chat.calls.groups import (
     ListMembers,
     MemberPage,
 )
-from entrepot.apps.chat.calls.live import GroupEnded, GroupOpened
+from entrepot.apps.chat.calls.live import GroupEnded, GroupOpened, MessageSent
+from entrepot.apps.chat.calls.messages import Message
 from entrepot.apps.chat.model import Role
 from entrepot.apps.chat.operations.happening import happen
+from entrepot.apps.chat.operations.log import month_of
 from entrepot.apps.chat.operations.membership import invite, member
 from entrepot.apps.chat.operations.topics import of_group, of_wallet
 from entrepot.apps.chat.refusals import NoSuchGroup, NotForMembers, NotOfThisGroup, SignInAgain
 from entrepot.apps.chat.store import groups as store
-from entrepot.apps.chat.store import members, sending
+from entrepot.apps.chat.store import members
 from entrepot.kernel.db.doors import Fresh, Json, Write
 from entrepot.kernel.refusal import Malformed, TooMany
 from entrepot.kernel.settings import Settings
-from entrepot.kernel.values import new_id
+from entrepot.kernel.values import ENCODER, new_id
 from entrepot.kernel.work.outbox import Letter, publish
 
 A_WHILE = 3_600  # seconds after which it is worth trying to make another group
@@ -60,12 +63,17 @@ async def create_group(db: Write, ask: CreateGroup, settings: Settings) -> Annot
         raise SignInAgain
     if today.made >= settings.groups_per_day:
         raise TooMany(A_WHILE)
-    group = new_id()
-    await store.make(db, group, today.user_id, ask)
-    place = (await sending.lock(db, [group]))[group]
-    await publish(db, [Letter(of_wallet(ask.by), GroupOpened(conversation_id=group), opens=of_group(group))])
-    await happen(db, place, ask.by, today.user_id, Joined())
-    await invite(db, group, ask.by, today.user_id, ask.invite)
+    group, event_id, joined = new_id(), new_id(), Joined()
+    event = store.FirstEvent(event_id, ENCODER.encode(joined).decode(), month_of(event_id))
+    made = await store.make(db, group, today.user_id, ask, event)
+    message = Message(
+        id=event_id, seq=1, sender_wallet=ask.by, event=msgspec.to_builtins(joined), timestamp=made.last_at
+    )
+    told = MessageSent(conversation_id=group, message=message, roster=made.roster)
+    opened = Letter(of_wallet(ask.by), GroupOpened(conversation_id=group), opens=of_group(group))
+    await publish(db, [opened, Letter(of_group(group), told)])
+    if ask.invite:
+        await invite(db, group, ask.by, today.user_id, ask.invite)
     return await get_group(db, GetGroup(by=ask.by, id=group))
 
 
