@@ -10,7 +10,7 @@ UTC_MONTH = "({month})::timestamp AT TIME ZONE 'UTC'"
 
 def base64(column: str) -> str:
     """Octets as the interface carries them: in one line."""
-    return f"translate(encode({column}, 'base64'), E'\\n', '')"
+    return f"replace(encode({column}, 'base64'), E'\\n', '')"
 
 
 MESSAGE = f"""m.id, m.seq, (SELECT wallet_address FROM chat.users WHERE id = m.sender_id) AS sender_wallet,
