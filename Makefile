@@ -17,6 +17,7 @@ SOURCES := contracts bench/contracts tests/kernel/contracts
 BENCH := .venv-bench/.ready
 UV := .venv/bin/uv
 INSTALL := $(UV) pip sync --quiet --require-hashes
+PYTEST := .venv/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 QUIET_NPM := --no-audit --no-fund --loglevel=error
 
 .PHONY: help demo test check bench faults test-15 ha-trial contracts locks clean
@@ -42,7 +43,7 @@ OPTIONAL := redis-server pgbouncer chromium
 test: $(VENV) $(CHAIN) $(CONTRACTS)
 	@for each in $(OPTIONAL); do PATH=$$PATH:/usr/sbin command -v $$each >/dev/null \
 		|| echo "without $$each some tests are skipped; on Debian: apt install $$each" >&2; done
-	.venv/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+	$(PYTEST)
 	.venv-contracts/bin/python -m pytest tests/contracts
 
 check: $(VENV) $(CONTRACTS)
@@ -70,7 +71,7 @@ faults: $(VENV) $(CHAIN)
 POSTGRES ?= /usr/lib/postgresql/15/bin
 test-15: $(VENV) $(CHAIN)
 	@test -x $(POSTGRES)/initdb || { echo "$(POSTGRES) is missing; on Debian: apt install postgresql-15" >&2; exit 1; }
-	ENTREPOT_TEST_POSTGRES=$(POSTGRES) .venv/bin/python -m pytest
+	ENTREPOT_TEST_POSTGRES=$(POSTGRES) $(PYTEST)
 
 # Three nodes each of etcd and Patroni, from Debian's packages, on this machine.
 ha-trial: $(VENV) $(CHAIN)
