@@ -17,6 +17,7 @@ from entrepot.apps.escrow.calls.live import MessageSent
 from entrepot.client import Client
 from entrepot.dev.process import Child, entrepot
 from entrepot.kernel.http.frames import Ready, StartOver
+from entrepot.kernel.settings import variable
 from tests.apps.escrow.conftest import LISTING, Caller, Market
 from tests.conftest import TestDatabase, free_port
 
@@ -44,6 +45,7 @@ class Service:
             "ENTREPOT_VAULT_KEYS": KEY,
             "ENTREPOT_WRITES_PER_MINUTE": "100000",
             "ENTREPOT_READS_PER_MINUTE": "100000",
+            **{variable(name): str(value) for name, value in database.settings.items()},
         }
 
     @asynccontextmanager
