@@ -100,7 +100,8 @@ async def hear(client: Client, order: UUID, ready: asyncio.Event) -> list[UUID]:
 
 
 async def write(client: Client, order: UUID) -> list[UUID]:
-    """Sends the messages, each as often as it takes."""
+    """Sends the messages, each as often as it takes: on a machine with much to do a server starts slowly."""
+    client.transport.attempts = 30
     card, sent = await client.order(order), []
     for number in range(MESSAGES):
         sent.append((await client.messages.send(card, f"{number}")).id)

@@ -43,7 +43,7 @@ class Transport:
         self.url, self.token = url.rstrip("/"), ""
         self.bookmark = ""
         """How far this client has seen, as the server told it: no replica shows it less."""
-        self._attempts, self._longest = attempts, longest
+        self.attempts, self._longest = attempts, longest
         self._timeout = aiohttp.ClientTimeout(total=timeout)
         self._http: aiohttp.ClientSession | None = None
 
@@ -105,7 +105,7 @@ class Transport:
                 return False
             return True if error.wait is None else error.wait
 
-        tries = stamina.retry_context(on=worth_a_wait, attempts=self._attempts, timeout=None, wait_max=self._longest)
+        tries = stamina.retry_context(on=worth_a_wait, attempts=self.attempts, timeout=None, wait_max=self._longest)
         async for attempt in tries:
             with attempt:
                 return await once()

@@ -85,9 +85,15 @@ async def test_without_a_database_a_whisper_is_lost_elsewhere_and_nobody_waits(
         assert (await seat.told(until="2999"))[-1] == "2999", "it is heard here all the same"
 
 
+LISTENS = f"""SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database()
+    AND query ILIKE 'LISTEN%{whispers.CHANNEL}%')"""
+
+
 @pytest.mark.parametrize("payload", ["", "{}", "[1,2]", '["other",1,[["topic"]]]'])
 async def test_what_is_no_whisper_is_passed_over(club: Club, owner: asyncpg.Connection, payload: str) -> None:
     async with club.seat() as seat:
+        while not await owner.fetchval(LISTENS):  # whispers are not kept for who listens a moment later
+            await asyncio.sleep(0.02)
         whispered = '["other",1,[["room:bar","{\\"kind\\":\\"hummed\\",\\"tune\\":\\"la\\"}"]]]'
         await owner.execute("SELECT pg_notify($1, $2)", whispers.CHANNEL, payload)
         await owner.execute("SELECT pg_notify($1, $2)", whispers.CHANNEL, whispered)
