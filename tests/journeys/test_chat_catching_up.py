@@ -162,6 +162,7 @@ async def test_a_talk_goes_on_when_all_server_processes_are_killed(database: Tes
             ada, bob = [await stack.enter_async_context(Client(service.url, Account.create())) for _ in range(2)]
             for client in (ada, bob):
                 await client.sign_in()
+                client.transport.attempts = 30  # on a machine with much to do a server starts slowly
             hers, his = [await stack.enter_async_context(listening(client)) for client in (ada, bob)]
             said = asyncio.create_task(_say(ada, bob, 40))
             await his.texts(5)
