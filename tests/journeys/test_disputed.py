@@ -38,11 +38,19 @@ class Hearing:
     async def dismissed(self, absent: Client) -> None:
         """Until the contract is told that the deadline has passed, and the market shows it."""
         order, disputes = self.deal.order.id, self.deal.buyer.disputes
+        telling = asyncio.create_task(self.tells())
         async with asyncio.timeout(PATIENCE):
             while (await disputes.get(order)).arbitrator_wallet == absent.wallet:
-                with suppress(Refused, TransactionFailed):
-                    await disputes.draw(order)
                 await asyncio.sleep(0.05)
+        telling.cancel()  # where the keeper was quicker, it waits for the block of the next draw
+
+    async def tells(self) -> None:
+        """The buyer asks for another arbitrator, until the market takes it."""
+        while True:
+            with suppress(Refused, TransactionFailed):
+                await self.deal.buyer.disputes.draw(self.deal.order.id)
+                return
+            await asyncio.sleep(0.05)
 
     async def gains(self, *arbitrators: Client) -> dict[str, Decimal]:
         """What everybody has after taking out what the contract owes, beside what they came with."""
