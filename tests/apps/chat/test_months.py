@@ -4,19 +4,23 @@ import os
 import random
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 from uuid import UUID
 
 import pytest
 
+from entrepot.apps.chat.calls.cursors import SeqCursor
+from entrepot.apps.chat.calls.messages import ListMessages
 from entrepot.apps.chat.operations.log import Log
-from entrepot.apps.chat.store import sending
+from entrepot.apps.chat.store import history, sending
 from entrepot.apps.chat.store.conversations import FIRST, LATER
-from entrepot.apps.chat.store.history import PAGE
 from entrepot.apps.chat.store.sending import FACTS
 from entrepot.kernel import clock
 from entrepot.kernel.db.database import Database
+from entrepot.kernel.db.doors import Fresh
+from entrepot.kernel.values import least_id
+from entrepot.kernel.wallet import Wallet
 from tests.apps.chat.archive_box import DAY, ArchiveBox, id_of, month, partition
 from tests.apps.chat.conftest import Caller, Place
 
@@ -35,9 +39,14 @@ class Shelf:
     old: str
 
     async def page(self, mode: str, conversation: str, cursor: str | None = None, limit: int = 50) -> set[str]:
-        back, seq = cursor is None or cursor.startswith("before"), cursor and int(cursor.partition("~")[2])
-        given = {"back": back, "seq": seq, "limit": limit, "id": conversation, "by": self.alice.wallet}
-        return await self.box.read_months(PAGE, mode, **given)
+        """The partitions that a page is read from; where it lies is found without any."""
+        place = SeqCursor(cursor) if cursor else None
+        ask = ListMessages(by=Wallet(self.alice.wallet), id=UUID(conversation), cursor=place, limit=limit)
+        assert not await self.box.read_months(history.PAGE, mode, **history.asking(ask))
+        page = await history.page(Fresh(self.box.owner), ask)
+        assert page is not None
+        query, values = history.reading(ask.id, page)
+        return await self.box.read_months(query, mode, **values)
 
 
 @pytest.fixture
@@ -101,6 +110,18 @@ async def test_whoever_turns_every_page_reads_everything_once_either_way(shelf: 
                 found = [item["seq"] for item in page["items"]]
                 read, after = (read + found if cursor == "after~0" else found + read), page["next_cursor"]
             assert read == list(range(1, count + 1))
+
+
+def test_months_in_a_row_are_one_stretch_of_ids() -> None:
+    lowers, uppers = history.stretches([date(2025, 11, 1), date(2025, 12, 1), date(2026, 1, 1), date(2026, 3, 1)])
+    bounds = [datetime(2025, 11, 1, tzinfo=UTC), datetime(2026, 3, 1, tzinfo=UTC)]
+    assert lowers == [least_id(each) for each in bounds]
+    assert uppers == [least_id(datetime(2026, month, 1, tzinfo=UTC)) for month in (2, 4)]
+
+
+async def test_the_least_id_of_a_moment_is_the_databases(place: Place) -> None:
+    for moment in (datetime(2026, 3, 1, tzinfo=UTC), datetime(1999, 12, 31, 23, 59, 59, 999_000, UTC)):
+        assert await place.owner.fetchval("SELECT core.least_id($1)", moment) == least_id(moment)
 
 
 BORDER = datetime(2026, 3, 1, tzinfo=UTC)

@@ -10,7 +10,7 @@ from entrepot.kernel.db.doors import Fresh, Json
 
 async def list_messages(db: Fresh, ask: ListMessages) -> Annotated[Json, MessagePage]:
     """List the messages of a conversation, from the newest back, or on from one."""
-    found = await store.messages(db, ask)
-    if found is None:
+    page = await store.page(db, ask)
+    if page is None:
         raise NoSuchConversation
-    return found
+    return await store.messages(db, ask.id, page)

@@ -1,11 +1,27 @@
 """SQL of what was said: a page is a range of numbers, read from the months that hold it and from no other."""
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from functools import cache
+from typing import Any
+from uuid import UUID
+
 from entrepot.apps.chat.calls.messages import ListMessages
 from entrepot.kernel.db.answers import moment
 from entrepot.kernel.db.doors import Json, Read
 from entrepot.kernel.db.query import Query
+from entrepot.kernel.values import least_id
 
-UTC_MONTH = "({month})::timestamp AT TIME ZONE 'UTC'"
+
+@dataclass(frozen=True)
+class Page:
+    """Where a page lies: its numbers, and the months that hold them, in their order."""
+
+    first: int
+    last: int
+    months: list[date]
+    next_cursor: str | None
 
 
 def base64(column: str) -> str:
@@ -17,9 +33,8 @@ MESSAGE = f"""m.id, m.seq, (SELECT wallet_address FROM chat.users WHERE id = m.s
     {base64("m.ciphertext")} AS ciphertext, {base64("m.nonce")} AS nonce, m.event,
     {moment("m.timestamp")} AS timestamp, {moment("m.expires_at")} AS expires_at"""
 """A message as it is answered, of the row `m`."""
-# OFFSET 0 keeps the planner from reading all months first and joining them afterwards, as it does for small ones.
 # A cursor from beyond either end is one at that end: no empty pages lead there.
-PAGE = Query(f"""
+PAGE = Query("""
     WITH place AS (
         SELECT c.month, c.last_seq, k.from_seq, CASE WHEN :back
                 THEN least(coalesce(:seq::bigint, c.last_seq + 1), c.last_seq + 1)
@@ -31,31 +46,86 @@ PAGE = Query(f"""
             least(last_seq, CASE WHEN :back THEN at - 1 ELSE at + :limit::bigint END) AS last,
             CASE WHEN :back THEN from_seq ELSE last_seq END AS edge
         FROM place
-    ), months AS MATERIALIZED (
-        SELECT core.least_id({UTC_MONTH.format(month="o.month")}) AS lower,
-            core.least_id({UTC_MONTH.format(month="o.month + interval '1 month'")}) AS upper
-        FROM chat.conversation_months o, mine
-        WHERE o.conversation_id = :id AND o.first_seq <= mine.last
-            AND (o.last_seq >= mine.first OR o.month = mine.month)
-    ), page AS (
-        SELECT found.* FROM mine, months o, LATERAL (
-            SELECT {MESSAGE} FROM chat.messages m
-            WHERE m.id >= o.lower AND m.id < o.upper
-                AND m.conversation_id = :id AND m.seq BETWEEN mine.first AND mine.last
-                AND (m.expires_at IS NULL OR m.expires_at > now())
-            OFFSET 0
-        ) found
     )
-    SELECT json_build_object(
-        'items', coalesce((SELECT json_agg(page ORDER BY page.seq) FROM page), '[]'::json),
-        'next_cursor', CASE WHEN :back AND mine.first > mine.edge THEN 'before~' || mine.first
-            WHEN NOT :back AND mine.last < mine.edge THEN 'after~' || mine.last END)
+    SELECT first, last, ARRAY(
+            SELECT o.month FROM chat.conversation_months o
+            WHERE o.conversation_id = :id AND o.first_seq <= mine.last
+                AND (o.last_seq >= mine.first OR o.month = mine.month)
+            ORDER BY o.month) AS months,
+        CASE WHEN :back AND first > edge THEN 'before~' || first
+            WHEN NOT :back AND last < edge THEN 'after~' || last END AS next_cursor
     FROM mine
+""")
+WITHIN = """m.id >= {lower} AND m.id < {upper} AND m.conversation_id = :id AND m.seq BETWEEN :first AND :last
+    AND (m.expires_at IS NULL OR m.expires_at > now())"""
+
+
+def answer(page: str) -> Query:
+    """The statement that answers with the rows of another."""
+    return Query(f"""
+        SELECT json_build_object(
+            'items', coalesce(json_agg(page ORDER BY page.seq), '[]'::json), 'next_cursor', :next_cursor::text)
+        FROM ({page}) page
+    """)
+
+
+# Bounds that are values let PostgreSQL drop the other months before it starts: an eighth less for the whole page.
+STRETCH = answer(f"""
+    SELECT {MESSAGE} FROM chat.messages m WHERE {WITHIN.format(lower=":lower", upper=":upper")}
+""")
+# The subquery hides from the planner how many there are; it would else plan anew for each page, which takes longer than
+# to read it. OFFSET 0 keeps it from reading all months first and joining them afterwards, as it does for small ones.
+STRETCHES = answer(f"""
+    SELECT found.* FROM unnest((SELECT :lowers::uuid[]), (SELECT :uppers::uuid[])) AS o (lower, upper), LATERAL (
+        SELECT {MESSAGE} FROM chat.messages m WHERE {WITHIN.format(lower="o.lower", upper="o.upper")} OFFSET 0
+    ) found
 """)
 
 
-async def messages(db: Read, ask: ListMessages) -> Json | None:
-    """A page of a conversation, or None where the caller is not in it."""
+@cache
+def ids(month: date) -> tuple[UUID, UUID]:
+    """The least id of a month, and of the one after it."""
+    first = datetime(month.year, month.month, 1, tzinfo=UTC)
+    after = datetime(month.year + month.month // 12, month.month % 12 + 1, 1, tzinfo=UTC)
+    return least_id(first), least_id(after)
+
+
+def stretches(months: Iterable[date]) -> tuple[list[UUID], list[UUID]]:
+    """The lower and upper bounds of the ids of months, in their order; months in a row are one stretch."""
+    lowers, uppers = list[UUID](), list[UUID]()
+    for lower, upper in map(ids, months):
+        if uppers and uppers[-1] == lower:
+            uppers[-1] = upper
+        else:
+            lowers.append(lower)
+            uppers.append(upper)
+    return lowers, uppers
+
+
+def asking(ask: ListMessages) -> dict[str, Any]:
+    """The values for where a page lies."""
     is_back = ask.cursor is None or ask.cursor.is_back
     seq = None if ask.cursor is None else ask.cursor.seq
-    return await db.json(PAGE, back=is_back, seq=seq, limit=ask.limit, id=ask.id, by=ask.by)
+    return {"back": is_back, "seq": seq, "limit": ask.limit, "id": ask.id, "by": ask.by}
+
+
+async def page(db: Read, ask: ListMessages) -> Page | None:
+    """Where the page lies that is asked for, or None where the caller is not in the conversation."""
+    return await db.maybe(Page, PAGE, **asking(ask))
+
+
+def reading(conversation: UUID, page: Page) -> tuple[Query, dict[str, Any]]:
+    """The statement that reads a page, and its values."""
+    given = {"id": conversation, "first": page.first, "last": page.last, "next_cursor": page.next_cursor}
+    lowers, uppers = stretches(page.months)
+    if len(lowers) == 1:
+        return STRETCH, given | {"lower": lowers[0], "upper": uppers[0]}
+    return STRETCHES, given | {"lowers": lowers, "uppers": uppers}
+
+
+async def messages(db: Read, conversation: UUID, page: Page) -> Json:
+    """What lies there, as it is answered."""
+    query, given = reading(conversation, page)
+    found = await db.json(query, **given)
+    assert found is not None, "an aggregate is always one row"
+    return found
