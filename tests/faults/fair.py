@@ -208,6 +208,7 @@ async def _settle_in(stack: AsyncExitStack, fair: Fair) -> None:
     for name, party in zip(NAMES, fair.market.parties, strict=False):
         key = Account.from_key(party.private_key)
         client = Client(f"http://127.0.0.1:{fair.settings.port}", key, chains)
+        client.transport.attempts = 30  # a busy machine takes its time to start a server
         fair.clients[name] = await stack.enter_async_context(client)
         await client.sign_in()
     assert fair.server is not None

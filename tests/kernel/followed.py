@@ -69,7 +69,7 @@ async def on(standby: Standby, statement: str) -> Any:
 
 async def is_up(client: Client, state: str = "up") -> None:
     """Waits until the server sees its replicas in that state."""
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         while not all(replica.state.startswith(state) for replica in client.house.database.replicas.all):
             await asyncio.sleep(0.02)
 

@@ -1,5 +1,7 @@
 """Rate limits: so many a minute, then 429 with the seconds to wait."""
 
+from contextlib import suppress
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,16 +30,26 @@ def test_exactly_so_many_may_come_at_once(per_minute: int, began: float) -> None
         limit.count("a")
 
 
-@given(st.integers(1, 600), st.floats(0, 1e7))
-def test_who_waits_as_long_as_told_is_served(per_minute: int, began: float) -> None:
+@given(st.integers(1, 600), st.floats(0, 1e7), st.lists(st.floats(0, 1.5), max_size=20))
+def test_who_waits_as_long_as_told_is_served_and_not_a_second_earlier(
+    per_minute: int, began: float, pauses: list[float]
+) -> None:
     clock = Clock(began)
     limit = Limit(per_minute, clock)
     for _ in range(per_minute):
         limit.count("a")
+    for pause in [0.0, *pauses]:
+        clock.now += pause
+        with suppress(TooMany):
+            limit.count("a")
     with pytest.raises(TooMany) as refused:
-        limit.count("a")
+        for _ in range(per_minute + 1):
+            limit.count("a")
     assert 1 <= refused.value.retry_after <= 60
-    clock.now += refused.value.retry_after
+    clock.now += refused.value.retry_after - 1
+    with pytest.raises(TooMany):
+        limit.count("a")
+    clock.now += 1
     limit.count("a")
 
 

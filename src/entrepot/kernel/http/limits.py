@@ -7,6 +7,8 @@ from time import monotonic
 from entrepot.kernel.refusal import TooMany
 
 SWEEP_AT = 100_000
+ROUNDING = 0.001
+"""Seconds: more than floats lose."""
 
 
 class Limit:
@@ -23,8 +25,8 @@ class Limit:
         """Counts one call; raises `TooMany` with the whole seconds after which one more is taken."""
         now = self._clock()
         due = max(self._due.get(key, 0.0), now) + self.interval
-        if due - now > self.burst + self.interval / 2:  # the half forgives what floats lose
-            raise TooMany(retry_after=math.ceil(due - now - self.burst))
+        if (ahead := due - now - self.burst - ROUNDING) > 0:
+            raise TooMany(retry_after=math.ceil(ahead))
         if len(self._due) >= self.sweep_at:
             self._due = {known: when for known, when in self._due.items() if when > now}
             self.sweep_at = max(SWEEP_AT, 2 * len(self._due))
