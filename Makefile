@@ -40,9 +40,10 @@ demo: $(VENV) $(CHAIN)
 
 # What a test needs and npm and pip have not; without it that test is skipped, and says so.
 OPTIONAL := redis-server pgbouncer chromium
+TELL_MISSING := for each in $(OPTIONAL); do PATH=$$PATH:/usr/sbin command -v $$each >/dev/null \
+	|| echo "without $$each some tests are skipped; on Debian: apt install $$each" >&2; done
 test: $(VENV) $(CHAIN) $(CONTRACTS)
-	@for each in $(OPTIONAL); do PATH=$$PATH:/usr/sbin command -v $$each >/dev/null \
-		|| echo "without $$each some tests are skipped; on Debian: apt install $$each" >&2; done
+	@$(TELL_MISSING)
 	$(PYTEST)
 	.venv-contracts/bin/python -m pytest tests/contracts
 
@@ -61,7 +62,8 @@ bench: $(BENCH) $(CHAIN)
 	.venv-bench/bin/python -m bench
 
 faults: $(VENV) $(CHAIN)
-	FAULTS=full .venv/bin/python -m pytest --timeout 3600 tests/faults \
+	@$(TELL_MISSING)
+	FAULTS=full .venv/bin/python -m pytest --timeout 3600 tests/faults tests/kernel/live/test_idle_sockets.py \
 		tests/apps/escrow/test_schemathesis.py tests/apps/chat/test_schemathesis.py
 	POOLER=1 .venv/bin/python -m pytest --timeout 600 tests/journeys
 	CACHE=1 .venv/bin/python -m pytest --timeout 600 tests/journeys
