@@ -42,9 +42,11 @@ def test_who_waits_as_long_as_told_is_served_and_not_a_second_earlier(
         clock.now += pause
         with suppress(TooMany):
             limit.count("a")
-    with pytest.raises(TooMany) as refused:
-        for _ in range(per_minute + 1):
+    with suppress(TooMany):
+        while True:
             limit.count("a")
+    with pytest.raises(TooMany) as refused:
+        limit.count("a")
     assert 1 <= refused.value.retry_after <= 60
     clock.now += refused.value.retry_after - 1
     with pytest.raises(TooMany):
