@@ -23,7 +23,8 @@ from entrepot.apps.chat.operations.happening import happen
 from entrepot.apps.chat.operations.log import month_of
 from entrepot.apps.chat.operations.membership import invite, member
 from entrepot.apps.chat.operations.topics import of_group, of_wallet
-from entrepot.apps.chat.refusals import NoSuchGroup, NotForMembers, NotOfThisGroup, SignInAgain
+from entrepot.apps.chat.operations.users import lock
+from entrepot.apps.chat.refusals import NoSuchGroup, NotForMembers, NotOfThisGroup
 from entrepot.apps.chat.store import groups as store
 from entrepot.apps.chat.store import members
 from entrepot.kernel.db.doors import Fresh, Json, Write
@@ -31,8 +32,6 @@ from entrepot.kernel.refusal import Malformed, TooMany
 from entrepot.kernel.settings import Settings
 from entrepot.kernel.values import ENCODER, new_id
 from entrepot.kernel.work.outbox import Letter, publish
-
-A_WHILE = 3_600  # seconds after which it is worth trying to make another group
 
 
 async def list_groups(db: Fresh, ask: ListGroups) -> Annotated[Json, GroupPage]:
@@ -58,14 +57,12 @@ async def list_members(db: Fresh, ask: ListMembers) -> Annotated[Json, MemberPag
 
 async def create_group(db: Write, ask: CreateGroup, settings: Settings) -> Annotated[Json, Group]:
     """Make a group and invite people to it."""
-    today = await store.today(db, ask.by)
-    if today is None:
-        raise SignInAgain
-    if today.made >= settings.groups_per_day:
-        raise TooMany(A_WHILE)
+    user = await lock(db, ask.by)  # so that groups that are made at once are counted one after the other
+    if (seconds := await store.wait(db, user.id, settings.groups_per_day)) > 0:
+        raise TooMany(retry_after=seconds)
     group, event_id, joined = new_id(), new_id(), Joined()
     event = store.FirstEvent(event_id, ENCODER.encode(joined).decode(), month_of(event_id))
-    made = await store.make(db, group, today.user_id, ask, event)
+    made = await store.make(db, group, user.id, ask, event)
     message = Message(
         id=event_id, seq=1, sender_wallet=ask.by, event=msgspec.to_builtins(joined), timestamp=made.last_at
     )
@@ -73,7 +70,7 @@ async def create_group(db: Write, ask: CreateGroup, settings: Settings) -> Annot
     opened = Letter(of_wallet(ask.by), GroupOpened(conversation_id=group), opens=of_group(group))
     await publish(db, [opened, Letter(of_group(group), told)])
     if ask.invite:
-        await invite(db, group, ask.by, today.user_id, ask.invite)
+        await invite(db, group, ask.by, user.id, ask.invite)
     return await get_group(db, GetGroup(by=ask.by, id=group))
 
 

@@ -12,7 +12,6 @@ from entrepot.kernel.db.answers import bounded, moment, page
 from entrepot.kernel.db.doors import Json, Read, Write
 from entrepot.kernel.db.query import Query
 from entrepot.kernel.http import paging
-from entrepot.kernel.wallet import Wallet
 
 ME = "(SELECT id FROM chat.users WHERE wallet_address = :by)"
 SHOWN = f"""g.id, g.name, g.is_public,
@@ -24,11 +23,10 @@ SEEN = f"""g.deleted_at IS NULL AND (g.is_public
     OR EXISTS (SELECT FROM chat.group_members WHERE group_id = g.id AND user_id = {ME})
     OR EXISTS (SELECT FROM chat.invitations WHERE group_id = g.id AND user_id = {ME}))"""
 GET = Query(f"SELECT row_to_json(one) FROM (SELECT {SHOWN} FROM chat.groups g WHERE g.id = :id AND {SEEN}) one")
-# The owner is locked, so that two groups at once are counted one after the other.
-TODAY = Query("""
-    SELECT u.id AS user_id, (SELECT count(*) FROM chat.groups
-        WHERE owner_id = u.id AND created_at > now() - interval '1 day') AS made
-    FROM chat.users u WHERE u.wallet_address = :by FOR NO KEY UPDATE OF u
+# The last one that counts, if it was within the day.
+WAIT = Query("""
+    SELECT ceil(extract(epoch FROM created_at + interval '1 day' - now()))::int FROM chat.groups
+    WHERE owner_id = :owner ORDER BY created_at DESC OFFSET :most - 1 LIMIT 1
 """)
 # With its first event, which nobody can come in between: one statement instead of the five of the log.
 MAKE = Query("""
@@ -62,13 +60,6 @@ END = Query("""
     )
     DELETE FROM chat.group_members WHERE group_id = :id
 """)
-
-
-class Today(msgspec.Struct, frozen=True):
-    """Who wants another group, and how many they made within a day."""
-
-    user_id: int
-    made: int
 
 
 class Named(msgspec.Struct, frozen=True):
@@ -139,9 +130,10 @@ async def members(db: Read, ask: ListMembers) -> Json | None:
     return await db.json(MEMBERS, id=ask.id, by=ask.by, limit=ask.limit, key=key, last=last)
 
 
-async def today(db: Write, by: Wallet) -> Today | None:
-    """How many groups somebody has made within a day; nobody counts them again before this transaction ends."""
-    return await db.maybe(Today, TODAY, by=by)
+async def wait(db: Read, owner: int, most: int) -> int:
+    """The seconds until they have made fewer than so many groups in a day; 0 or less where that is so now."""
+    seconds: int | None = await db.value(WAIT, owner=owner, most=most)
+    return seconds or 0
 
 
 class FirstEvent(NamedTuple):
