@@ -3,8 +3,13 @@
 import asyncio
 from uuid import UUID, uuid4
 
+import pytest
+
 from tests.apps.chat.conftest import Caller, Place, envelope
 from tests.callers import refused
+
+IDS = (str(uuid4()), str(UUID(int=7 << 76 | 1 << 63)), "ffffffff-ffff-7fff-bfff-ffffffffffff")
+"""Of another version, of 1970, and of the year 10889, which no datetime can hold."""
 
 
 async def test_the_first_message_begins_the_conversation_and_both_read_it(alice: Caller, bob: Caller) -> None:
@@ -81,10 +86,46 @@ async def test_an_envelope_that_cannot_be_is_refused_and_nothing_is_written(
 ) -> None:
     await alice.writes_to(bob)
     before = await place.snapshot()
-    for wrong in ({"message_id": str(uuid4())}, {"message_id": str(UUID(int=7 << 76 | 1 << 63))}, {"ciphertext": "?"}):
-        refused(await alice.writes_to(bob, **wrong), 422, "malformed")
+    for wrong in IDS:
+        refused(await alice.writes_to(bob, message_id=wrong), 422, "malformed", field="message_id")
+    refused(await alice.writes_to(bob, ciphertext="?"), 422, "malformed", field="ciphertext")
     refused(await alice.writes_to(bob, size=65_537), 422, "malformed")
     assert (await alice.writes_to(bob, roster=5)).body["roster"] == 0
     refused(await alice.writes_to(alice), 422, "malformed")
     assert await place.snapshot() == before
     assert (await alice.writes_to(bob, size=65_536)).status == 201
+
+
+async def test_a_first_message_that_is_refused_begins_no_conversation(place: Place, alice: Caller, bob: Caller) -> None:
+    carol = await place.member()
+    taken = (await alice.writes_to(carol)).body["id"]
+    before = await place.snapshot()
+    for wrong in IDS:
+        refused(await alice.writes_to(bob, message_id=wrong), 422, "malformed", field="message_id")
+    refused(await alice.writes_to(bob, message_id=taken), 409, "message-id-taken")
+    assert (await bob.get("conversations")).body["items"] == []
+    assert await place.snapshot() == before
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "kind"),
+    [
+        (
+            "INSERT INTO chat.blocks (user_id, blocked_wallet) SELECT id, $2 FROM chat.users WHERE $1 = wallet_address",
+            404,
+        ),
+        ("UPDATE chat.users SET keys_version = keys_version + 1 WHERE wallet_address IN ($1, $2)", 409),
+    ],
+    ids=("a block", "other keys"),
+)
+async def test_a_first_message_heeds_what_comes_while_it_waits(
+    place: Place, alice: Caller, bob: Caller, meanwhile: str, kind: int
+) -> None:
+    async with place.owner.transaction():
+        await place.owner.execute("SELECT FROM chat.users FOR NO KEY UPDATE")
+        sent = asyncio.create_task(alice.writes_to(bob))
+        while not (sent.done() or await place.owner.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted")):
+            await asyncio.sleep(0.01)
+        await place.owner.execute(meanwhile, bob.wallet, alice.wallet)
+    assert (await sent).status == kind
+    assert await place.owner.fetchval("SELECT count(*) FROM chat.conversations") == 0

@@ -10,17 +10,29 @@ import msgspec
 from entrepot.apps.chat.store import sending as store
 from entrepot.apps.chat.store.sending import Locked, Month, Row
 from entrepot.kernel.db.doors import Write
+from entrepot.kernel.refusal import Malformed
 from entrepot.kernel.values import ENCODER
 
+EARLIEST, LATEST = timedelta(days=1), timedelta(minutes=5)
+"""How old an id may be when its message comes for the first time, and how far ahead its maker's clock."""
 
-def made_at(message: UUID) -> datetime:
-    """When an id of version 7 was made, as its maker says (RFC 9562)."""
-    return datetime.fromtimestamp((message.int >> 80) / 1000, UTC)
+
+def refused_id(message: UUID, now: datetime) -> Malformed | None:
+    """Why no message may come with that id for the first time, if so."""
+    earliest, latest = (now - EARLIEST).timestamp(), (now + LATEST).timestamp()
+    if message.version == 7 and earliest <= _made_at(message) <= latest:
+        return None
+    return Malformed("message_id", "must be a UUID of version 7 that was made within the last day")
 
 
 def month_of(message: UUID) -> date:
     """The month of messages that an id lies in."""
-    return made_at(message).date().replace(day=1)
+    return datetime.fromtimestamp(_made_at(message), UTC).date().replace(day=1)
+
+
+def _made_at(message: UUID) -> float:
+    """The Unix time of an id of version 7, as its maker says (RFC 9562): it may be one that no datetime can hold."""
+    return (message.int >> 80) / 1000
 
 
 @dataclass

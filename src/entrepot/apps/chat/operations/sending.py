@@ -1,13 +1,12 @@
 """Sending: whatever the sockets and requests of a process send meanwhile shares one transaction."""
 
 from collections.abc import Sequence
-from datetime import timedelta
 from uuid import UUID
 
 from entrepot.apps.chat.calls.live import MessageSent
 from entrepot.apps.chat.calls.messages import Message, SendDirect, SendMessage, Sent
 from entrepot.apps.chat.operations import pairs
-from entrepot.apps.chat.operations.log import Log, made_at
+from entrepot.apps.chat.operations.log import Log, refused_id
 from entrepot.apps.chat.operations.topics import letter
 from entrepot.apps.chat.refusals import MessageIdTaken, NoSuchConversation, StaleRoster
 from entrepot.apps.chat.store import sending as store
@@ -16,13 +15,10 @@ from entrepot.kernel.db.database import Database
 from entrepot.kernel.db.doors import Write
 from entrepot.kernel.db.gather import Gather
 from entrepot.kernel.http.limits import Limit
-from entrepot.kernel.refusal import Malformed, Refusal
+from entrepot.kernel.refusal import Refusal
 from entrepot.kernel.settings import Settings
 from entrepot.kernel.wallet import Wallet
 from entrepot.kernel.work.outbox import Letter, publish
-
-EARLIEST, LATEST = timedelta(days=1), timedelta(minutes=5)
-"""How old an id may be when its message comes for the first time, and how far ahead its maker's clock."""
 
 
 class Outgoing:
@@ -48,7 +44,7 @@ async def send_message(database: Database, ask: SendMessage, outgoing: Outgoing,
 async def send_direct(database: Database, ask: SendDirect, outgoing: Outgoing, settings: Settings) -> Sent:
     """Send a message to a wallet, which begins your conversation where there is none."""
     outgoing.count(ask.by, settings)
-    conversation = await pairs.between(database, ask.by, ask.wallet, ask.roster)
+    conversation = await pairs.between(database, ask)
     message = SendMessage(
         by=ask.by,
         id=conversation,
@@ -101,11 +97,9 @@ def _earlier(ask: SendMessage, known: Facts, said: dict[UUID, tuple[SendMessage,
 def _refused(ask: SendMessage, known: Facts, place: Locked | None) -> Refusal | None:
     if place is None or not known.is_member or place.is_silent:
         return NoSuchConversation()
-    if ask.message_id.version != 7 or not place.now - EARLIEST <= made_at(ask.message_id) <= place.now + LATEST:
-        return Malformed("message_id", "must be a UUID of version 7 that was made within the last day")
-    if ask.roster != place.roster:
-        return StaleRoster(place.roster)
-    return None
+    if (wrong := refused_id(ask.message_id, place.now)) is not None:
+        return wrong
+    return None if ask.roster == place.roster else StaleRoster(place.roster)
 
 
 def told(place: Locked, row: Row, ask: SendMessage) -> MessageSent:

@@ -1,5 +1,6 @@
 """SQL of conversations of two."""
 
+from datetime import datetime
 from uuid import UUID
 
 import msgspec
@@ -11,25 +12,21 @@ from entrepot.kernel.wallet import Wallet
 
 # The roster of a pair that has not written yet is what it begins with: how often the devices of the two have changed.
 FIND = Query(f"""
-    SELECT c.id, coalesce(c.roster, a.keys_version + b.keys_version) AS roster, {silent("a", "b")} AS is_silent
+    SELECT c.id, coalesce(c.roster, a.keys_version + b.keys_version) AS roster, {silent("a", "b")} AS is_silent,
+        now() AS now
     FROM chat.users a JOIN chat.users b ON b.wallet_address = :other
     LEFT JOIN chat.conversations c ON c.first_id = least(a.id, b.id) AND c.second_id = greatest(a.id, b.id)
     WHERE a.wallet_address = :by
 """)
 # The two users were locked before, so that no device comes or goes, and no block, unseen by the new conversation.
-MAKE = Query(f"""
+MAKE = Query("""
     WITH two AS MATERIALIZED (
         SELECT id, wallet_address, keys_version FROM chat.users WHERE wallet_address IN (:by, :other)
     ), made AS (
-        INSERT INTO chat.conversations (id, first_id, second_id, roster, is_silent)
-        SELECT :id, a.id, b.id, a.keys_version + b.keys_version, {silent("a", "b")}
-        FROM two a JOIN two b ON a.id < b.id
-        ON CONFLICT (first_id, second_id) WHERE first_id IS NOT NULL DO UPDATE SET last_at = conversations.last_at
-        RETURNING id
-    ), entered AS (
-        INSERT INTO chat.cursors (conversation_id, user_id) SELECT made.id, two.id FROM made, two ON CONFLICT DO NOTHING
+        INSERT INTO chat.conversations (id, first_id, second_id, roster)
+        SELECT :id, a.id, b.id, a.keys_version + b.keys_version FROM two a JOIN two b ON a.id < b.id
     )
-    SELECT id FROM made
+    INSERT INTO chat.cursors (conversation_id, user_id) SELECT :id, id FROM two
 """)
 
 
@@ -39,6 +36,7 @@ class Pair(msgspec.Struct, frozen=True):
     id: UUID | None
     roster: int
     is_silent: bool
+    now: datetime
 
 
 async def find(db: Read, by: Wallet, other: Wallet) -> Pair | None:
@@ -46,7 +44,6 @@ async def find(db: Read, by: Wallet, other: Wallet) -> Pair | None:
     return await db.maybe(Pair, FIND, by=by, other=other)
 
 
-async def make(db: Write, conversation: UUID, by: Wallet, other: Wallet) -> UUID:
-    """Their conversation, by the given id where there is none yet; to be called with both users locked."""
-    made: UUID = await db.value(MAKE, id=conversation, by=by, other=other)
-    return made
+async def make(db: Write, conversation: UUID, by: Wallet, other: Wallet) -> None:
+    """Their conversation, by that id; to be called with both users locked, where there is none and no block."""
+    await db.run(MAKE, id=conversation, by=by, other=other)
