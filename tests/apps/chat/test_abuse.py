@@ -121,6 +121,16 @@ async def test_a_message_id_of_another_tells_nothing_of_it(place: Place, alice: 
     assert await written(place) == before
 
 
+async def test_a_cursor_does_not_tell_who_is_here(place: Place, alice: Caller, bob: Caller) -> None:
+    group, carol = await group_of(alice, bob), await place.member()
+    await carol.writes_to(await place.member())
+    answers = [
+        await bob.get(f"conversations/{group}/devices", cursor=caller.wallet) for caller in (carol, place.stranger())
+    ]
+    assert answers[0].body == answers[1].body
+    assert len(answers[0].body["items"]) == 2
+
+
 async def test_one_id_at_once_through_two_servers_is_one_message_and_no_failure(
     place: Place, database: TestDatabase, alice: Caller, bob: Caller
 ) -> None:

@@ -25,6 +25,7 @@ async def is_silent(one: Caller, other: Caller, pair: str) -> None:
         refused(await by.writes_to(to), 404, "no-such-user")
         refused(await by.writes_in(pair), 404, "no-such-conversation")
         refused(await by.post(f"conversations/{pair}/typing"), 404, "no-such-conversation")
+        refused(await by.patch(f"conversations/{pair}", keeps_for=60), 404, "no-such-conversation")
         refused(await by.get(f"conversations/{pair}/devices"), 404, "no-such-conversation")
 
 
@@ -79,6 +80,19 @@ async def test_nothing_that_happens_to_the_one_is_heard_by_the_other(place: Plac
         assert await his.is_quiet()
     await alice.delete(f"blocks/{bob.wallet}")
     assert (await bob.get(f"users/{alice.wallet}/keys")).body["roster"] == 2
+
+
+async def test_the_list_shows_nothing_of_what_the_other_does_meanwhile(alice: Caller, bob: Caller) -> None:
+    pair = (await bob.writes_to(alice)).body["conversation_id"]
+    await alice.post(f"blocks/{bob.wallet}")
+    before = (await bob.get("conversations")).body
+    async with stream(alice):
+        await alice.post(f"conversations/{pair}/read", read_seq=1)
+        await Device(alice).comes()
+        assert (await bob.get("conversations")).body == before
+    await alice.delete(f"blocks/{bob.wallet}")
+    shown = (await bob.get("conversations")).body["items"][0]
+    assert (shown["other_read_seq"], shown["roster"]) == (1, 1)
 
 
 async def test_ones_other_devices_hear_of_a_block_and_the_blocked_does_not(alice: Caller, bob: Caller) -> None:

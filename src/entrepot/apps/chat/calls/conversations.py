@@ -21,12 +21,16 @@ class ListConversations(Ask, frozen=True, kw_only=True):
 
 
 class Conversation(msgspec.Struct, frozen=True, kw_only=True):
-    """One of a pair, which has an `other_wallet`, or of a group, which has a name; `id` is then the group's too."""
+    """One of a pair, which has an `other_wallet`, or of a group, which has a name; `id` is then the group's too.
+
+    While one of a pair has blocked the other, nothing is shown of what the other does.
+    """
 
     id: UUID
     other_wallet: Wallet | None
     group_name: str | None
     roster: int
+    """What a message must name; 0 while a block keeps both from writing."""
     first_seq: int
     """The first message that the caller may read."""
     last_seq: int
@@ -35,9 +39,9 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
     unread: int
     other_read_seq: int | None
     other_delivered_seq: int | None
-    """How far the other of a pair has read and received; null in a group."""
+    """How far the other of a pair has read and received; null in a group, and while one has blocked the other."""
     is_online: bool | None
-    """Whether the other of a pair is there; null in a group."""
+    """Whether the other of a pair is there; null in a group, and while one has blocked the other."""
     keeps_for: int | None
     """Seconds after which messages disappear."""
     last_message: Message | None

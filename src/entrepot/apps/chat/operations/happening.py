@@ -19,10 +19,10 @@ from entrepot.kernel.work.outbox import publish
 
 
 async def held(db: Write, conversation: UUID, by: Wallet) -> tuple[Locked, int]:
-    """The conversation, locked, and the caller's id; raises `NoSuchConversation` where the caller is not in it."""
+    """The conversation, locked, and the caller's id. Raises `NoSuchConversation`: not theirs, or silent by a block."""
     place = (await store.lock(db, [conversation])).get(conversation)
     known = (await store.facts(db, [(by, conversation, new_id())]))[0]
-    if place is None or not known.is_member or known.sender_id is None:
+    if place is None or place.is_silent or not known.is_member or known.sender_id is None:
         raise NoSuchConversation
     return place, known.sender_id
 

@@ -23,9 +23,10 @@ def listing(*, later: bool) -> Query:
     rows = f"""SELECT c.id,
         (SELECT wallet_address FROM chat.users WHERE id = c.first_id + c.second_id - c.user_id) AS other_wallet,
         (SELECT name FROM chat.groups WHERE id = c.id) AS group_name,
-        c.roster, c.from_seq AS first_seq, c.last_seq, c.read_seq, c.delivered_seq, c.unread,
+        CASE WHEN c.is_silent THEN 0 ELSE c.roster END AS roster,
+        c.from_seq AS first_seq, c.last_seq, c.read_seq, c.delivered_seq, c.unread,
         o.read_seq AS other_read_seq, o.delivered_seq AS other_delivered_seq,
-        CASE WHEN o.user_id IS NOT NULL THEN NOT c.is_silent AND {present("o.user_id")} END AS is_online, c.keeps_for,
+        CASE WHEN o.user_id IS NOT NULL THEN {present("o.user_id")} END AS is_online, c.keeps_for,
         (SELECT row_to_json(said) FROM (
             SELECT {MESSAGE} FROM chat.messages m WHERE m.id = c.last_id AND c.last_seq >= c.from_seq
                 AND (m.expires_at IS NULL OR m.expires_at > now())
@@ -33,6 +34,7 @@ def listing(*, later: bool) -> Query:
         {moment("c.last_at")} AS last_at
     FROM ({chosen}) c
     LEFT JOIN chat.cursors o ON o.conversation_id = c.id AND o.user_id = c.first_id + c.second_id - c.user_id
+        AND NOT c.is_silent
     ORDER BY c.last_at DESC, c.id DESC"""
     return Query(page(rows, "newest", "last_at"))
 

@@ -92,13 +92,16 @@ def keys(taken: str) -> Query:
 
 
 SHOW, CLAIM = keys(NOTHING_TAKEN), keys(TAKEN)
+# A cursor that names nobody of the conversation leads to its beginning, whether or not there is such a user.
 DEVICES = Query(f"""
     WITH place AS MATERIALIZED (
         SELECT c.id, c.roster FROM chat.conversations c JOIN chat.cursors k ON k.conversation_id = c.id
         WHERE c.id = :id AND k.user_id = (SELECT id FROM chat.users WHERE wallet_address = :by) AND NOT c.is_silent
     ), page AS MATERIALIZED (
         SELECT k.user_id FROM chat.cursors k JOIN place ON k.conversation_id = place.id
-        WHERE k.user_id > coalesce((SELECT id FROM chat.users WHERE wallet_address = :cursor), 0)
+        WHERE k.user_id > coalesce((
+            SELECT u.id FROM chat.users u JOIN chat.cursors l ON l.user_id = u.id
+            WHERE u.wallet_address = :cursor AND l.conversation_id = place.id), 0)
         ORDER BY k.user_id LIMIT :limit
     ), members AS (
         SELECT u.id, u.wallet_address, u.public_key, u.keys_version, coalesce((
