@@ -6,14 +6,17 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
+from uuid import UUID
 
 import asyncpg
 import msgspec
 import pytest
 from eth_account import Account
 
+from entrepot.apps.chat.calls.conversations import Conversation
 from entrepot.apps.chat.calls.live import ReceiptMoved
-from entrepot.client import Client, KeyChanged, Seen, StartOver
+from entrepot.client import ChatLetter, Client, KeyChanged, Seen, StartOver
+from entrepot.client.chat import rooms
 from entrepot.kernel.db.database import Database
 from entrepot.kernel.work.outbox import purge_outbox
 from tests.conftest import TestDatabase
@@ -79,6 +82,47 @@ async def test_what_is_no_longer_kept_is_read_from_the_history(room: Parlour, do
         await carol.chat.send(bob.wallet, "carol 2")
         assert await his.texts(1) == ["carol 2"]
         assert await his.is_quiet()
+
+
+async def test_what_has_disappeared_meanwhile_is_not_told(room: Parlour) -> None:
+    """The server forgets what it has told after a day, and a message may be over long before."""
+    ada, bob, seen = await room.comes(), await room.comes(), Seen()
+    async with listening(bob, seen) as his:
+        sent = await ada.chat.send(bob.wallet, "1")
+        assert await his.texts(1) == ["1"]
+    await ada.chat.keep_for(sent.conversation_id, 5)
+    await room.owner.execute("UPDATE chat.conversations SET keeps_for = 1")
+    await ada.chat.send(bob.wallet, "The code is 4711.")
+    await ada.chat.keep_for(sent.conversation_id, None)
+    await ada.chat.send(bob.wallet, "2")
+    await asyncio.sleep(1.1)
+    async with listening(bob, seen) as his:
+        assert await his.texts(1) == ["2"]
+    assert seen.seqs == {sent.conversation_id: 5}
+
+
+async def test_who_begins_to_listen_is_told_nothing_of_before(room: Parlour, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even where a conversation that somebody writes in moves up while the list of them is read, page by page."""
+    monkeypatch.setattr(rooms, "PAGE", 1)
+    ada, bob, carol = await room.comes(), await room.comes(), await room.comes()
+    for number in range(3):
+        await bob.chat.send(ada.wallet, f"bob {number}")
+    await carol.chat.send(ada.wallet, "carol 0")
+    listed, listing = list[UUID](), ada.chat._rooms.conversations
+
+    async def slowly_listed() -> AsyncIterator[Conversation]:
+        async for each in listing():
+            yield each
+            listed.append(each.id)
+            if len(listed) == 1:
+                await bob.chat.send(ada.wallet, "bob 3")
+
+    monkeypatch.setattr(ada.chat._rooms, "conversations", slowly_listed)
+    async with listening(ada) as hers:
+        await carol.chat.send(ada.wallet, "carol 1")
+        told = await hers.hear(ChatLetter, lambda letter: letter.text == "carol 1")
+        assert told.seq == 2
+        assert not {f"bob {number}" for number in range(3)} & {getattr(each, "text", None) for each in hers.aside}
 
 
 async def test_a_key_that_changed_while_one_was_away_is_told_before_its_messages(

@@ -123,6 +123,14 @@ async def test_no_reader_can_put_words_into_what_another_has_sealed(room: Parlou
     assert [letter.text async for letter in carol.chat.read(group) if letter.event is None] == [None]
 
 
+async def test_a_key_with_which_no_box_can_be_made_keeps_nobody_from_reading(room: Parlour) -> None:
+    group, (owner, bob) = await members_of(room, 2)
+    await owner.chat.send(group, "one")
+    sealed, zeros = await sealed_last(room), base64_of(bytes(32))
+    assert open_from_all(bob.boxes, sealed, [zeros]) is None
+    assert open_from_all(bob.boxes, sealed, [zeros, owner.boxes.public_key]) is not None
+
+
 async def test_what_is_too_long_for_so_many_is_not_sent(room: Parlour) -> None:
     group, (owner, *_) = await members_of(room, 3)
     with pytest.raises(NoKey, match="65536 octets"):

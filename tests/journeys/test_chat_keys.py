@@ -122,3 +122,22 @@ async def test_a_message_of_one_group_passes_for_none_of_another(room: Parlour) 
     await room.owner.execute("UPDATE chat.messages SET conversation_id = $1 WHERE id = $2", groups[1], sent.id)
     letters = [letter async for letter in bob.chat.read(groups[1]) if letter.event is None]
     assert [(letter.id, letter.text) for letter in letters] == [(sent.id, None)]
+
+
+async def test_whom_somebody_has_blocked_still_reads_what_was_said(room: Parlour) -> None:
+    ada, bob = await room.comes(), await room.comes()
+    sent = await ada.chat.send(bob.wallet, "one")
+    await bob.chat.blocks.add(ada.wallet)
+    assert [letter.text async for letter in ada.chat.read(sent.conversation_id)] == ["one"]
+
+
+async def test_keys_of_before_are_looked_for_until_the_server_shows_them(room: Parlour) -> None:
+    ada, bob = await room.comes(), await room.comes()
+    async with other_client(room, bob) as anew:
+        sent = await bob.chat.send(ada.wallet, "one")
+        await anew.chat.keys.publish()
+        await ada.chat.send(bob.wallet, "two")
+        await bob.chat.blocks.add(ada.wallet)
+        assert [letter.text async for letter in ada.chat.read(sent.conversation_id)] == ["two", None]
+        await bob.chat.blocks.remove(ada.wallet)
+        assert [letter.text async for letter in ada.chat.read(sent.conversation_id)] == ["two", "one"]

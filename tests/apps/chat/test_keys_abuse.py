@@ -53,6 +53,15 @@ async def test_a_key_that_the_identity_key_did_not_sign_is_refused_by_name(place
     await is_refused(place, phone.brings(one_time_keys=[elsewhere]), "wrong-signature", field="one_time_keys[0]")
 
 
+async def test_a_key_that_nothing_can_be_sealed_to_is_refused(place: Place, alice: Caller, phone: Device) -> None:
+    """Who seals for a group with such a member in it could seal for nobody."""
+    zeros, late = text(bytes(32)), place.stranger()
+    refused(await late.sign_in(zeros), 422, "malformed", field="public_key")
+    await is_refused(place, alice.patch("me", **new_public_key(alice, 2, zeros)), "malformed", field="public_key")
+    prekey = {**phone.key(Use.SIGNED_PREKEY, 9), "public_key": zeros}
+    await is_refused(place, phone.brings(signed_prekey=prekey), "malformed", field="signed_prekey.public_key")
+
+
 async def test_an_identity_that_the_wallet_did_not_sign_for_is_refused(
     place: Place, alice: Caller, bob: Caller, phone: Device
 ) -> None:

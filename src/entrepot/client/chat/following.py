@@ -15,6 +15,7 @@ from entrepot.client.chat.line import ChatFrame, Line
 from entrepot.client.chat.rooms import Rooms
 from entrepot.client.failures import Refused
 from entrepot.client.live import Anything
+from entrepot.kernel import clock
 from entrepot.kernel.http.frames import Beat, Ready, StartOver
 
 ChatEvent = Ready | StartOver | ChatLetter | KeyChanged | ChatFrame
@@ -38,7 +39,7 @@ class Following:
     async def events(self, seen: Seen, hold: Callable[[str | None], Line]) -> AsyncGenerator[ChatEvent, None]:
         """Until the caller stops; `seen` is kept up with what is handed over. `hold` makes the line."""
         if not seen.cursor and not seen.seqs:
-            seen.seqs = {each.id: each.last_seq async for each in self._rooms.conversations()}
+            await self._begin(seen)
         line = hold(seen.cursor or None)
         task = asyncio.create_task(line.keep())
         try:
@@ -54,6 +55,16 @@ class Following:
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+
+    async def _begin(self, seen: Seen) -> None:
+        """Everything that is there already counts as told.
+
+        Twice, because a conversation that somebody writes in while the list is read moves to a page that was read
+        before; all of it would be told as new.
+        """
+        for _ in range(2):
+            async for each in self._rooms.conversations():
+                seen.seqs.setdefault(each.id, each.last_seq)
 
     async def _events(
         self, frame: Ready | StartOver | Beat | ChatFrame | Anything, seen: Seen
@@ -77,16 +88,20 @@ class Following:
             yield frame
 
     async def _message(self, frame: MessageSent, seen: Seen) -> AsyncIterator[ChatEvent]:
-        """A message, after those before it that did not come. One that was handed over already is passed over."""
+        """A message, after those before it that did not come.
+
+        One that was handed over already, or has disappeared since the server told of it, is passed over.
+        """
         place, message = frame.conversation_id, frame.message
         self._rooms.note(place, frame.roster)
         if message.seq > seen.seqs.get(place, 0) + 1:
             async for event in self._between(place, seen, message.seq - 1):
                 yield event
-        is_new = message.seq > seen.seqs.get(place, 0)
-        if is_new:
-            async for event in self._handed(await self._letters.opened(place, message), seen, frame):
-                yield event
+        if message.seq > seen.seqs.get(place, 0):
+            if message.expires_at is None or message.expires_at > clock.now():
+                async for event in self._handed(await self._letters.opened(place, message), seen, frame):
+                    yield event
+            seen.seqs[place] = message.seq
         _move(seen, frame)
 
     async def _missed(self, seen: Seen) -> AsyncIterator[ChatEvent]:

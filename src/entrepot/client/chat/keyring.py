@@ -2,17 +2,20 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from entrepot.apps.chat.attestations import of_public_key
 from entrepot.apps.chat.calls.keys import KeyLogEntry, KeyLogPage, ListKeyLog
 from entrepot.apps.chat.calls.users import GetUser, User
 from entrepot.client.failures import Refused
 from entrepot.client.transport import Transport, asked
+from entrepot.kernel.http.route import Ask
 from entrepot.kernel.identity.signature import recovered
 from entrepot.kernel.values import Base64, PublicKey
 from entrepot.kernel.wallet import Wallet
 
 PAGE = 100
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -65,9 +68,9 @@ class Keyring:
         """Those that this wallet is trusted by: the one that was seen first here, and all that it had before that."""
         if wallet not in self.kept and (present := await self._present(wallet)) is not None:
             self._seen(wallet, present)
-        if wallet in self._pasts:
+        if wallet in self._pasts and (entries := await self._log(wallet)) is not None:
             self._pasts.discard(wallet)
-            log = [PublicKey(entry.key) for entry in await self._log(wallet) if entry.key]
+            log = [PublicKey(entry.key) for entry in entries if entry.key]
             first = self.kept[wallet][0]
             before = log[log.index(first) + 1 :] if first in log else []
             self.kept[wallet] = [*(key for key in reversed(before) if key != first), *self.kept[wallet]]
@@ -87,7 +90,7 @@ class Keyring:
         return None if not kept or present in (None, kept[-1]) else await self._change(wallet, PublicKey(present))
 
     async def _change(self, wallet: Wallet, now: PublicKey) -> KeyChanged:
-        entry = next((each for each in await self._log(wallet) if each.key == now), None)
+        entry = next((each for each in await self._log(wallet) or () if each.key == now), None)
         return KeyChanged(wallet, self.kept[wallet][-1], now, entry is not None and self._is_signed(wallet, entry))
 
     def _is_signed(self, wallet: Wallet, entry: KeyLogEntry) -> bool:
@@ -98,16 +101,20 @@ class Keyring:
 
     async def _present(self, wallet: Wallet) -> PublicKey | None:
         """None too of whom the server does not show to us."""
+        user = await self._shown("/chat/users/{wallet}", asked(GetUser, by=self._wallet, wallet=wallet), User)
+        return None if user is None else user.public_key
+
+    async def _log(self, wallet: Wallet) -> list[KeyLogEntry] | None:
+        """Their NaCl keys, the newest first, as far back as a page goes; None of whom the server does not show us."""
+        ask = asked(ListKeyLog, by=self._wallet, wallet=wallet, limit=PAGE)
+        page = await self._shown("/chat/users/{wallet}/key-log", ask, KeyLogPage)
+        return None if page is None else [entry for entry in page.items if entry.event == "public_key"]
+
+    async def _shown(self, path: str, ask: Ask, answer: type[T]) -> T | None:
+        """What the server has of somebody; None where one of us has blocked the other, as of who is not there."""
         try:
-            ask = asked(GetUser, by=self._wallet, wallet=wallet)
-            return (await self._transport.get("/chat/users/{wallet}", ask, User)).public_key
+            return await self._transport.get(path, ask, answer)
         except Refused as refused:
             if refused.status != 404:
                 raise
             return None
-
-    async def _log(self, wallet: Wallet) -> list[KeyLogEntry]:
-        """Their NaCl keys, the newest first, as far back as a page goes."""
-        ask = asked(ListKeyLog, by=self._wallet, wallet=wallet, limit=PAGE)
-        page = await self._transport.get("/chat/users/{wallet}/key-log", ask, KeyLogPage)
-        return [entry for entry in page.items if entry.event == "public_key"]

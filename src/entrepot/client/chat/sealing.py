@@ -4,7 +4,8 @@ Inside stands which message it is, whose, and for whom, so that nobody can pass 
 another message or elsewhere.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Final
@@ -12,7 +13,6 @@ from uuid import UUID
 
 import msgspec
 from nacl.exceptions import CryptoError
-from nacl.public import Box
 from nacl.secret import SecretBox
 from nacl.utils import random
 
@@ -76,22 +76,24 @@ def open_from_all(boxes: Boxes, sealed: Sealed, keys: Iterable[str]) -> Plain | 
     whole, nonce = Base64(sealed.ciphertext).raw, Base64(sealed.nonce).raw
     count = int.from_bytes(whole[1:3], "big")
     slots, said = whole[3 : 3 + count * SLOT], whole[3 + count * SLOT :]
-    if whole[:1] != GROUP or len(slots) != count * SLOT or not keys:
+    if whole[:1] != GROUP or len(slots) != count * SLOT:
         return None
     tag = Base64(boxes.public_key).raw[:TAG]
     own = [slots[at + TAG : at + SLOT] for at in range(0, len(slots), SLOT) if slots[at : at + TAG] == tag]
-    for box in map(boxes.between, keys):
-        for slot in own:
-            if (inside := _unboxed(box, slot, nonce)) is not None:
-                return _unsealed(inside, said, nonce)
+    for key in keys:
+        if (inside := _unboxed(boxes, key, own, nonce)) is not None:
+            return _unsealed(inside, said, nonce)
     return None
 
 
-def _unboxed(box: Box, slot: bytes, nonce: bytes) -> bytes | None:
-    try:
-        return box.decrypt(slot, nonce)
-    except CryptoError:
-        return None
+def _unboxed(boxes: Boxes, key: str, slots: Sequence[bytes], nonce: bytes) -> bytes | None:
+    """What the owner of that key has put into one of these. A key may be none that a box can be made with."""
+    with suppress(CryptoError):
+        box = boxes.between(key)
+        for slot in slots:
+            with suppress(CryptoError):
+                return box.decrypt(slot, nonce)
+    return None
 
 
 def _unsealed(inside: bytes, said: bytes, nonce: bytes) -> Plain | None:
