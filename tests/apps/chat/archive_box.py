@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -90,6 +90,17 @@ class ArchiveBox:
         return set(scanned(json.loads(plan)[0]["Plan"]))
 
 
+async def pages(by: Caller, conversation: str, cursor: str, limit: int) -> list[list[int]]:
+    """The numbers of each page that somebody turns, until one is the last."""
+    found = list[list[int]]()
+    after: str | None = cursor
+    while after is not None:
+        page = (await by.get(f"conversations/{conversation}/messages", cursor=after, limit=limit)).body
+        found.append([item["seq"] for item in page["items"]])
+        after = page["next_cursor"]
+    return found
+
+
 def literal(value: Any) -> str:
     """As SQL has it."""
     match value:
@@ -112,7 +123,7 @@ def scanned(node: dict[str, Any]) -> list[str]:
     return [*(own if node["Actual Loops"] else []), *below]
 
 
-def partition(at: datetime) -> str:
+def partition(at: date) -> str:
     """The name of the month that a moment lies in."""
     return f"messages_{at:%Y_%m}"
 

@@ -1,4 +1,4 @@
-"""Months of messages: a page reads those that hold it and no other, and late ids lose nothing at a border."""
+"""Months of messages: each is looked into for what it holds and nothing else, and late ids lose nothing at a border."""
 
 import os
 import random
@@ -13,7 +13,8 @@ import pytest
 from entrepot.apps.chat.calls.cursors import SeqCursor
 from entrepot.apps.chat.calls.messages import ListMessages
 from entrepot.apps.chat.operations.log import Log
-from entrepot.apps.chat.store import history, sending
+from entrepot.apps.chat.operations.receipts import settle
+from entrepot.apps.chat.store import history, receipts, sending
 from entrepot.apps.chat.store.conversations import FIRST, LATER
 from entrepot.apps.chat.store.sending import FACTS
 from entrepot.kernel import clock
@@ -21,7 +22,7 @@ from entrepot.kernel.db.database import Database
 from entrepot.kernel.db.doors import Fresh
 from entrepot.kernel.values import least_id
 from entrepot.kernel.wallet import Wallet
-from tests.apps.chat.archive_box import DAY, ArchiveBox, id_of, month, partition
+from tests.apps.chat.archive_box import DAY, ArchiveBox, id_of, month, pages, partition
 from tests.apps.chat.conftest import Caller, Place
 
 BUSY, MODES = 12_000, ("force_custom_plan", "force_generic_plan")
@@ -99,6 +100,32 @@ async def test_the_list_and_a_message_that_is_sent_again_are_found_in_their_mont
         assert await shelf.box.read_months(FACTS, mode, **asked) == {partition(shelf.now)}
 
 
+STATUSES = """
+    SELECT status, max(seq) FROM chat.messages
+    WHERE conversation_id = $1 AND receiver_id = (SELECT id FROM chat.users WHERE wallet_address = $2)
+    GROUP BY status ORDER BY 2
+"""
+
+
+async def test_statuses_are_set_in_the_months_of_what_came_since_and_in_no_other(shelf: Shelf, doors: Database) -> None:
+    path, half = f"conversations/{shelf.busy}/read", BUSY // 2
+    await shelf.alice.post(path, read_seq=half, delivered_seq=BUSY - 60)
+    await settle(doors)
+    await shelf.alice.post(path, read_seq=half + 30, delivered_seq=BUSY)
+    async with doors.write() as db:
+        spans = await receipts.spans(db, await receipts.take(db, 10))
+    months = {span.month for span in spans}
+    assert 2 <= len(months) <= 4, "thirty that were read and sixty that came, each within a month or at a border"
+    for each in months:
+        values = receipts.settling(each, [span for span in spans if span.month == each])
+        for mode in MODES:
+            assert await shelf.box.read_months(receipts.SETTLE, mode, **values) == {partition(each)}, mode
+    rows = await shelf.box.owner.fetch(STATUSES, shelf.busy, shelf.alice.wallet)
+    told: dict[str, int] = {row["status"]: row["max"] for row in rows}
+    assert sorted(told) == ["delivered", "read"]
+    assert half + 27 < told["read"] <= half + 30 < BUSY - 3 < told["delivered"]
+
+
 async def test_whoever_turns_every_page_reads_everything_once_either_way(shelf: Shelf) -> None:
     for conversation, count in ((shelf.busy, BUSY), (shelf.sparse, 4), (shelf.old, 200)):
         path, limit = f"conversations/{conversation}/messages", 71  # which leaves one for the last page
@@ -122,6 +149,33 @@ def test_months_in_a_row_are_one_stretch_of_ids() -> None:
 async def test_the_least_id_of_a_moment_is_the_databases(place: Place) -> None:
     for moment in (datetime(2026, 3, 1, tzinfo=UTC), datetime(1999, 12, 31, 23, 59, 59, 999_000, UTC)):
         assert await place.owner.fetchval("SELECT core.least_id($1)", moment) == least_id(moment)
+
+
+async def test_what_has_disappeared_is_passed_over_and_is_no_page(shelf: Shelf) -> None:
+    gone = "seq <= 10 OR seq = 15 OR seq BETWEEN 31 AND 150 OR seq > 190"
+    expire = f"UPDATE chat.messages SET expires_at = now() WHERE conversation_id = $1 AND ({gone})"
+    await shelf.box.owner.execute(expire, shelf.old)
+    back = [[*range(171, 191)], [*range(151, 171)], [*range(11, 15), *range(16, 31)]]
+    assert await pages(shelf.alice, shelf.old, "before~201", 20) == back
+    assert await pages(shelf.alice, shelf.old, "after~0", 20) == back[::-1]
+    for beyond in ("before~11", "after~190"):
+        assert await pages(shelf.alice, shelf.old, beyond, 20) == [[]]
+    for mode in MODES:
+        for query, seq in ((history.NEAREST_BACK, 140), (history.NEAREST_ON, 40)):
+            given = {"id": shelf.old, "by": shelf.alice.wallet, "seq": seq}
+            assert await shelf.box.read_months(query, mode, **given) == {partition(month(20, shelf.now))}, mode
+    await shelf.box.owner.execute("UPDATE chat.cursors SET from_seq = 140 WHERE conversation_id = $1", shelf.old)
+    assert await pages(shelf.alice, shelf.old, "before~201", 20) == back[:2], "who came later is not led further back"
+
+
+async def test_what_has_disappeared_is_passed_over_in_the_month_that_is_written_to(
+    place: Place, alice: Caller, bob: Caller
+) -> None:
+    for _ in range(6):
+        conversation = (await alice.writes_to(bob)).body["conversation_id"]
+    await place.owner.execute("UPDATE chat.messages SET expires_at = now() WHERE seq BETWEEN 3 AND 4")
+    assert await pages(bob, conversation, "after~0", 2) == [[1, 2], [5, 6]]
+    assert await pages(bob, conversation, "before~7", 2) == [[5, 6], [1, 2]]
 
 
 BORDER = datetime(2026, 3, 1, tzinfo=UTC)

@@ -9,7 +9,6 @@ from entrepot.apps.chat.operations.receipts import Receipts
 from entrepot.apps.chat.operations.sending import Outgoing
 from entrepot.apps.chat.operations.users import on_sign_in
 from entrepot.apps.chat.routes import ROUTES
-from entrepot.apps.chat.tables import METADATA
 from entrepot.apps.chat.tasks import TASKS
 from entrepot.kernel.app import App, Expire, Keep, Partitioned, Period
 
@@ -17,7 +16,7 @@ PASSING = "What is over is removed by a task."
 
 APP = App(
     name="chat",
-    tables=METADATA,
+    tables="entrepot.apps.chat.tables:METADATA",
     routes=ROUTES,
     on_sign_in=on_sign_in,
     keeps=(Outgoing, Receipts, Present),

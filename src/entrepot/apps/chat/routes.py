@@ -41,7 +41,6 @@ from entrepot.apps.chat.refusals import (
     WrongSignature,
 )
 from entrepot.kernel.http.route import OWN, Pace, Who, delete, get, patch, post, put, stream
-from entrepot.kernel.refusal import TooMany
 
 MEMBER, LEADERS, OWNER = (Party.MEMBER,), (Party.OWNER, Party.ADMIN), (Party.OWNER,)
 HOLDER = (Party.HOLDER,)
@@ -132,7 +131,7 @@ USERS = (
         who=Who.SIGNED_IN,
         of=OWN,
         before=vouching.check_public_key,
-        refuses=(SignInAgain, StaleKeys, WrongSignature, TooMany),
+        refuses=(SignInAgain, StaleKeys, WrongSignature),
     ),
     get("/users", users.find_users, who=Who.SIGNED_IN, of=OWN),
     get("/users/{wallet}", users.get_user, who=Who.SIGNED_IN, of=OWN, refuses=(NoSuchUser,)),
@@ -157,7 +156,6 @@ KEYS = (
             StalePrekey,
             TooManyKeys,
             WrongSignature,
-            TooMany,
         ),
     ),
     delete(
@@ -165,10 +163,10 @@ KEYS = (
         devices.remove_device,
         who=Who.SIGNED_IN,
         of=HOLDER,
-        refuses=(SignInAgain, NoSuchDevice, TooMany),
+        refuses=(SignInAgain, NoSuchDevice),
     ),
     get("/users/{wallet}/keys", directory.get_user_keys, who=Who.SIGNED_IN, of=OWN, refuses=(NoSuchUser,)),
-    post("/users/{wallet}/keys", directory.claim_keys, who=Who.SIGNED_IN, of=OWN, refuses=(NoSuchUser, TooMany)),
+    post("/users/{wallet}/keys", directory.claim_keys, who=Who.SIGNED_IN, of=OWN, refuses=(NoSuchUser,)),
     get("/users/{wallet}/key-log", directory.list_key_log, who=Who.SIGNED_IN, of=OWN, refuses=(NoSuchUser,)),
     get(
         "/conversations/{id}/devices",

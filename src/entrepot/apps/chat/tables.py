@@ -39,7 +39,7 @@ users = sa.Table(
         sa.BIGINT,
         nullable=False,
         server_default="0",
-        comment="Added: grows whenever a device comes, goes or changes its identity; see conversations.roster",
+        comment="Added: how often the keys that others encrypt for have changed; see conversations.roster",
     ),
     sa.Index("idx_users_wallet_address", "wallet_address", unique=True),
     sa.Index("idx_users_created_at", "created_at"),
@@ -128,7 +128,7 @@ conversations = sa.Table(
         sa.BIGINT,
         nullable=False,
         server_default="0",
-        comment="Grows whenever a member, or a device of one, comes, goes or changes its identity",
+        comment="Grows whenever somebody comes or goes, or the keys of a member change (users.keys_version)",
     ),
     sa.Column("is_silent", sa.BOOLEAN, nullable=False, server_default=sa.false(), comment="One has blocked the other"),
     sa.Column("keeps_for", sa.INTEGER, comment="Seconds after which its messages disappear; null: they stay"),
@@ -162,6 +162,9 @@ cursors = sa.Table(
         server_default=sa.false(),
         comment="It has moved since statuses were set",
     ),
+    # So that setting them looks at what has been received and read since, and at no older month.
+    sa.Column("settled_read_seq", sa.BIGINT, nullable=False, server_default="0", comment="To where statuses say read"),
+    sa.Column("settled_delivered_seq", sa.BIGINT, nullable=False, server_default="0", comment="And delivered"),
     sa.CheckConstraint("read_seq <= delivered_seq", name="chk_cursors_read_is_delivered"),
     sa.Index("idx_cursors_user", "user_id"),
     sa.Index("idx_cursors_unsettled", "conversation_id", "user_id", postgresql_where=sa.text("is_unsettled")),
@@ -190,7 +193,7 @@ messages = sa.Table(
     sa.Column("receiver_id", PERSON, comment="Null in a group"),
     sa.Column("ciphertext", BYTEA, comment="Null of an event"),
     sa.Column("nonce", BYTEA),
-    sa.Column("event", JSONB, comment="What happened to the group, where it is no message of somebody's"),
+    sa.Column("event", JSONB, comment="What happened to the conversation, where it is no message of somebody's"),
     sa.Column(
         "status",
         sa.VARCHAR(10),
@@ -209,7 +212,13 @@ messages = sa.Table(
     sa.Index("idx_messages_timestamp", sa.text('"timestamp" DESC')),
     sa.Index("idx_messages_status", "status"),
     sa.Index("idx_messages_receiver_status", "receiver_id", "status", postgresql_where=sa.text("status <> 'read'")),
-    sa.Index("idx_messages_expires", "expires_at", postgresql_where=sa.text("expires_at IS NOT NULL")),
+    # Added for the sweep: what is to disappear, and what has; it never passes over what was emptied before.
+    sa.Index(
+        "idx_messages_expires",
+        "expires_at",
+        postgresql_where=sa.text("expires_at IS NOT NULL AND (octet_length(ciphertext) > 0 OR event IS NOT NULL)"),
+    ),
+    sa.Index("idx_messages_emptied", "id", postgresql_where=sa.text("octet_length(ciphertext) = 0")),
     postgresql_partition_by="RANGE (id)",
     comment="Messages, which the server cannot read; a partition for each month of their ids.",
 )

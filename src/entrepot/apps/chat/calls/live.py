@@ -21,7 +21,7 @@ class ChatEvent(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
 
 
 class MessageSent(ChatEvent, frozen=True, tag="message"):
-    """There is a message, or an event of the group; `seq` is one more than that of the message before."""
+    """There is a message, or an event of the conversation; `seq` is one more than that of the message before."""
 
     message: Message
     roster: int

@@ -56,9 +56,14 @@ class ListMessages(Ask, frozen=True, kw_only=True):
     cursor: SeqCursor | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=100)] = 50
 
+    @property
+    def is_back(self) -> bool:
+        """Whether it is read towards the oldest."""
+        return self.cursor is None or self.cursor.is_back
+
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
-    """A message, or an event of the group, which has no ciphertext."""
+    """A message, or an event of the conversation, which has no ciphertext."""
 
     id: UUID
     seq: int
@@ -73,7 +78,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
 class MessagePage(msgspec.Struct, frozen=True):
     """In the order of their numbers, whichever way it is read; `next_cursor` is null where there is nothing beyond.
 
-    A page may be short, or empty, where messages have disappeared.
+    What has disappeared or lies in an archive is passed over: a page may be short there, and an empty one is the last.
     """
 
     items: list[Message]

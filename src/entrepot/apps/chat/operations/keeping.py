@@ -24,7 +24,7 @@ async def change_conversation(db: Write, ask: ChangeConversation) -> Message:
 
 async def sweep(database: Database) -> None:
     """Empties what has disappeared, and removes it once it can no longer be sent again; a part at a time."""
-    for step in (store.empty, store.remove):
+    for step in (store.empty, store.remove, store.remove_events):
         done = AT_ONCE
         while done == AT_ONCE:
             async with database.write() as db:

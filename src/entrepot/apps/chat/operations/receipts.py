@@ -70,4 +70,8 @@ async def settle(database: Database) -> None:
     settled = AT_ONCE
     while settled == AT_ONCE:
         async with database.write() as db:
-            settled = await store.settle(db, AT_ONCE)
+            taken = await store.take(db, AT_ONCE)
+            spans = await store.spans(db, taken)
+            for month in sorted({span.month for span in spans}):
+                await store.settle(db, month, [span for span in spans if span.month == month])
+            settled = len(taken)

@@ -56,15 +56,17 @@ PAGE = Query("""
             WHEN NOT :back AND last < edge THEN 'after~' || last END AS next_cursor
     FROM mine
 """)
-WITHIN = """m.id >= {lower} AND m.id < {upper} AND m.conversation_id = :id AND m.seq BETWEEN :first AND :last
-    AND (m.expires_at IS NULL OR m.expires_at > now())"""
+IS_THERE = "(m.expires_at IS NULL OR m.expires_at > now())"
+WITHIN = f"""m.id >= {{lower}} AND m.id < {{upper}} AND m.conversation_id = :id AND m.seq BETWEEN :least AND :most
+    AND {IS_THERE}"""
 
 
 def answer(page: str) -> Query:
-    """The statement that answers with the rows of another."""
+    """The statement that answers with the rows of another, if there are as many as are wanted."""
     return Query(f"""
-        SELECT json_build_object(
-            'items', coalesce(json_agg(page ORDER BY page.seq), '[]'::json), 'next_cursor', :next_cursor::text)
+        SELECT CASE WHEN count(*) >= :wanted::bigint THEN json_build_object(
+            'items', coalesce(json_agg(page ORDER BY page.seq) FILTER (WHERE seq BETWEEN :first AND :last), '[]'::json),
+            'next_cursor', :next_cursor::text) END
         FROM ({page}) page
     """)
 
@@ -80,6 +82,24 @@ STRETCHES = answer(f"""
         SELECT {MESSAGE} FROM chat.messages m WHERE {WITHIN.format(lower="o.lower", upper="o.upper")} OFFSET 0
     ) found
 """)
+FIRST_ID = "core.least_id(({month})::timestamp AT TIME ZONE 'UTC')"
+
+
+def nearest(best: str, reach: str, order: str, months: str) -> Query:
+    """The statement for the nearest number of which a message is there. Ids come late, so months overlap in numbers."""
+    return Query(f"""
+        SELECT {best}(found.seq) FROM chat.cursors k, chat.conversations c, chat.conversation_months o, LATERAL (
+            SELECT m.seq FROM chat.messages m WHERE m.id >= {FIRST_ID.format(month="o.month")}
+                AND m.id < {FIRST_ID.format(month="o.month + interval '1 month'")}
+                AND m.conversation_id = :id AND m.seq {reach} AND {IS_THERE} ORDER BY m.seq {order} LIMIT 1
+        ) found
+        WHERE k.conversation_id = :id AND k.user_id = (SELECT id FROM chat.users WHERE wallet_address = :by)
+            AND c.id = :id AND o.conversation_id = :id AND {months}
+    """)
+
+
+NEAREST_BACK = nearest("max", "BETWEEN k.from_seq AND :seq", "DESC", "o.first_seq <= :seq")
+NEAREST_ON = nearest("min", ">= :seq", "ASC", "(o.last_seq >= :seq OR o.month = c.month)")
 
 
 @cache
@@ -104,9 +124,8 @@ def stretches(months: Iterable[date]) -> tuple[list[UUID], list[UUID]]:
 
 def asking(ask: ListMessages) -> dict[str, Any]:
     """The values for where a page lies."""
-    is_back = ask.cursor is None or ask.cursor.is_back
     seq = None if ask.cursor is None else ask.cursor.seq
-    return {"back": is_back, "seq": seq, "limit": ask.limit, "id": ask.id, "by": ask.by}
+    return {"back": ask.is_back, "seq": seq, "limit": ask.limit, "id": ask.id, "by": ask.by}
 
 
 async def page(db: Read, ask: ListMessages) -> Page | None:
@@ -114,18 +133,28 @@ async def page(db: Read, ask: ListMessages) -> Page | None:
     return await db.maybe(Page, PAGE, **asking(ask))
 
 
-def reading(conversation: UUID, page: Page) -> tuple[Query, dict[str, Any]]:
-    """The statement that reads a page, and its values."""
+async def next_there(db: Read, ask: ListMessages, seq: int) -> int | None:
+    """The nearest number, from this one on in the direction of reading, whose message is there; None where none is."""
+    found: int | None = await db.value(NEAREST_BACK if ask.is_back else NEAREST_ON, id=ask.id, by=ask.by, seq=seq)
+    return found
+
+
+def reading(conversation: UUID, page: Page, *, short: bool = False) -> tuple[Query, dict[str, Any]]:
+    """The statement that reads a page, and its values. It must be whole, and the message beyond it there too."""
+    leads = (page.next_cursor or "").partition("~")[0]
+    least, most = page.first - (leads == "before"), page.last + (leads == "after")
     given = {"id": conversation, "first": page.first, "last": page.last, "next_cursor": page.next_cursor}
+    given |= {"least": least, "most": most, "wanted": 0 if short else most - least + 1}
     lowers, uppers = stretches(page.months)
     if len(lowers) == 1:
         return STRETCH, given | {"lower": lowers[0], "upper": uppers[0]}
     return STRETCHES, given | {"lowers": lowers, "uppers": uppers}
 
 
-async def messages(db: Read, conversation: UUID, page: Page) -> Json:
-    """What lies there, as it is answered."""
-    query, given = reading(conversation, page)
-    found = await db.json(query, **given)
-    assert found is not None, "an aggregate is always one row"
-    return found
+async def messages(db: Read, conversation: UUID, page: Page, *, short: bool = False) -> Json | None:
+    """What lies there, as it is answered; None where it may lack messages or lead nowhere, if that is not known yet.
+
+    `short` says that it is: then it is answered as it is.
+    """
+    query, given = reading(conversation, page, short=short)
+    return await db.json(query, **given)

@@ -10,7 +10,8 @@ MAY_CHANGE = Query("""
         IN ('owner', 'admin')
 """)
 KEEP_FOR = Query("UPDATE chat.conversations SET keeps_for = :seconds::integer WHERE id = :conversation")
-# Emptied at once; the row stays until its id can no longer be sent as a new one's.
+# Emptied at once; the row stays until its id can no longer be sent as a new one's. Each statement has an index of just
+# the rows that it takes, so that none passes over what waits for another.
 EMPTY = Query("""
     UPDATE chat.messages SET ciphertext = '', nonce = NULL WHERE id = ANY(ARRAY(
         SELECT id FROM chat.messages WHERE expires_at <= now() AND octet_length(ciphertext) > 0
@@ -20,7 +21,13 @@ EMPTY = Query("""
 REMOVE = Query("""
     DELETE FROM chat.messages WHERE id = ANY(ARRAY(
         SELECT id FROM chat.messages
-        WHERE expires_at <= now() AND (event IS NOT NULL OR id < core.least_id(now() - interval '25 hours'))
+        WHERE octet_length(ciphertext) = 0 AND id < core.least_id(now() - interval '25 hours')
+        LIMIT :most FOR UPDATE SKIP LOCKED
+    ))
+""")
+REMOVE_EVENTS = Query("""
+    DELETE FROM chat.messages WHERE id = ANY(ARRAY(
+        SELECT id FROM chat.messages WHERE expires_at <= now() AND event IS NOT NULL
         LIMIT :most FOR UPDATE SKIP LOCKED
     ))
 """)
@@ -42,5 +49,10 @@ async def empty(db: Write, most: int) -> int:
 
 
 async def remove(db: Write, most: int) -> int:
-    """Removes so many whose time is over and whose ids nobody can send again; answers how many they were."""
+    """Removes so many that are empty and whose ids nobody can send again; answers how many they were."""
     return await db.run(REMOVE, most=most)
+
+
+async def remove_events(db: Write, most: int) -> int:
+    """Removes so many events whose time is over, which nobody sends again; answers how many they were."""
+    return await db.run(REMOVE_EVENTS, most=most)

@@ -23,7 +23,9 @@ CREATE TABLE chat.messages (
 
 CREATE INDEX idx_messages_conversation ON chat.messages (conversation_id, seq);
 
-CREATE INDEX idx_messages_expires ON chat.messages (expires_at) WHERE expires_at IS NOT NULL;
+CREATE INDEX idx_messages_emptied ON chat.messages (id) WHERE octet_length(ciphertext) = 0;
+
+CREATE INDEX idx_messages_expires ON chat.messages (expires_at) WHERE expires_at IS NOT NULL AND (octet_length(ciphertext) > 0 OR event IS NOT NULL);
 
 CREATE INDEX idx_messages_receiver_sender ON chat.messages (receiver_id, sender_id);
 
@@ -45,7 +47,7 @@ COMMENT ON COLUMN chat.messages.receiver_id IS 'Null in a group';
 
 COMMENT ON COLUMN chat.messages.ciphertext IS 'Null of an event';
 
-COMMENT ON COLUMN chat.messages.event IS 'What happened to the group, where it is no message of somebody''s';
+COMMENT ON COLUMN chat.messages.event IS 'What happened to the conversation, where it is no message of somebody''s';
 
 COMMENT ON COLUMN chat.messages.status IS 'Of a pair''s: set from the cursors every minute; in a group it stays sent';
 
@@ -77,7 +79,7 @@ COMMENT ON COLUMN chat.users.wallet_address IS 'EIP-55 checksum address';
 
 COMMENT ON COLUMN chat.users.public_key IS 'NaCl public key, 32 bytes in base64; null before the first one';
 
-COMMENT ON COLUMN chat.users.keys_version IS 'Added: grows whenever a device comes, goes or changes its identity; see conversations.roster';
+COMMENT ON COLUMN chat.users.keys_version IS 'Added: how often the keys that others encrypt for have changed; see conversations.roster';
 
 CREATE TABLE chat.blocks (
     user_id BIGINT NOT NULL,
@@ -125,7 +127,7 @@ COMMENT ON COLUMN chat.conversations.last_id IS 'Of the newest message';
 
 COMMENT ON COLUMN chat.conversations.month IS 'The month of messages that the newest one lies in';
 
-COMMENT ON COLUMN chat.conversations.roster IS 'Grows whenever a member, or a device of one, comes, goes or changes its identity';
+COMMENT ON COLUMN chat.conversations.roster IS 'Grows whenever somebody comes or goes, or the keys of a member change (users.keys_version)';
 
 COMMENT ON COLUMN chat.conversations.is_silent IS 'One has blocked the other';
 
@@ -275,6 +277,8 @@ CREATE TABLE chat.cursors (
     read_seq BIGINT DEFAULT '0' NOT NULL,
     delivered_seq BIGINT DEFAULT '0' NOT NULL,
     is_unsettled BOOLEAN DEFAULT false NOT NULL,
+    settled_read_seq BIGINT DEFAULT '0' NOT NULL,
+    settled_delivered_seq BIGINT DEFAULT '0' NOT NULL,
     PRIMARY KEY (conversation_id, user_id),
     CONSTRAINT chk_cursors_read_is_delivered CHECK (read_seq <= delivered_seq),
     FOREIGN KEY(conversation_id) REFERENCES chat.conversations (id),
@@ -291,6 +295,10 @@ COMMENT ON TABLE chat.cursors IS 'Added: who is in a conversation, and how far t
 COMMENT ON COLUMN chat.cursors.from_seq IS 'The first message that is theirs';
 
 COMMENT ON COLUMN chat.cursors.is_unsettled IS 'It has moved since statuses were set';
+
+COMMENT ON COLUMN chat.cursors.settled_read_seq IS 'To where statuses say read';
+
+COMMENT ON COLUMN chat.cursors.settled_delivered_seq IS 'And delivered';
 
 CREATE TABLE chat.group_members (
     group_id UUID NOT NULL,
