@@ -4,6 +4,7 @@ import asyncio
 import base64
 import os
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
@@ -36,7 +37,7 @@ class Ids:
         return f"{at[:8]}-{at[8:]}-7{count[:3]}-8{count[3:6]}-{self._count & 0xFFFFFFFFFFFF:012x}".encode()
 
 
-class Line(asyncio.Protocol):
+class Line(asyncio.Protocol, ABC):
     """One connection. `answered` hears of each message that is acknowledged, `told` of each that it is told of."""
 
     def __init__(self, talker: Talker, answered: "Callable[[Line, bytes], None]") -> None:
@@ -66,9 +67,9 @@ class Line(asyncio.Protocol):
         """The template with that id."""
         self.transport.write(message.join(self._parts))
 
+    @abstractmethod
     def open(self) -> None:
         """What comes first."""
-        raise NotImplementedError
 
 
 class Stream(Line):

@@ -94,7 +94,9 @@ def fold(member: Member | None, event: OfMember, at: datetime, decimals: int) ->
     return msgspec.structs.replace(member, updated_at=at, **_told(member, event, decimals))
 
 
-def _told(member: Member, event: OfMember, decimals: int) -> dict[str, object]:
+def _told(
+    member: Member, event: Assigned | ArbitratorWithdrawn | StakeIncreased | ReputationUpdated, decimals: int
+) -> dict[str, object]:
     match event:
         case Assigned():
             return {"assigned": event.assigned}
@@ -110,8 +112,6 @@ def _told(member: Member, event: OfMember, decimals: int) -> dict[str, object]:
                 "total_resolved": event.resolved,
                 **_staked(member, event.stake, decimals),
             }
-        case _:
-            raise NotImplementedError(type(event).__name__)
 
 
 def _staked(member: Member, units: int, decimals: int) -> dict[str, object]:
