@@ -14,7 +14,7 @@ from entrepot.kernel.db.database import Database
 from entrepot.kernel.db.doors import Read
 from entrepot.kernel.db.query import Query
 from entrepot.kernel.work import outbox
-from entrepot.kernel.work.outbox import Place, Snapshot
+from entrepot.kernel.work.outbox import NOW_AND_LAST, Place, Snapshot
 
 LOG = logging.getLogger("entrepot.cache")
 POLL = 1.0  # seconds after which the outbox is read where no bell was heard
@@ -22,8 +22,8 @@ PAGE = 1000
 LONGEST_PAUSE = 10.0
 # The timeline is part of the world: after a failover, transaction ids are given out a second time.
 PLACE = Query("SELECT (pg_current_wal_insert_lsn() - '0/0')::bigint")
-LOOK = Query("""
-    SELECT pg_current_snapshot()::text AS snapshot, extract(epoch FROM clock_timestamp())::float8 AS at,
+LOOK = Query(f"""
+    SELECT {NOW_AND_LAST}, extract(epoch FROM clock_timestamp())::float8 AS at,
         (SELECT system_identifier FROM pg_control_system()) AS system, d.oid::bigint AS database,
         ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::int AS timeline,
         (pg_current_wal_insert_lsn() - '0/0')::bigint AS upto
@@ -97,7 +97,7 @@ class Follower:
                 look.set()
                 pause = 0.1
             except Exception as error:  # noqa: BLE001 - whatever it is, it is read again from the same place
-                LOG.warning("cannot read the outbox: %s; again in %.1f s", error or type(error).__name__, pause)
+                LOG.warning("cannot read the outbox: %s; again in %.1f s", str(error) or type(error).__name__, pause)
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
                 continue
@@ -139,6 +139,6 @@ async def look(db: Read) -> Moment:
     lsn: int = await db.value(PLACE)
     asked = monotonic()
     row = (await db.rows(LOOK))[0]
-    line, snapshot = (row["system"], row["timeline"]), Snapshot.parse(row["snapshot"])
+    line, snapshot = (row["system"], row["timeline"]), Snapshot.of(row)
     world = f"{row['system']}.{row['database']}.{row['timeline']}"
     return Moment(line, world, snapshot, row["at"], asked, monotonic(), lsn, row["upto"])

@@ -1,6 +1,7 @@
 """Leases: what only one process at a time may do, and who may take over when that process is gone."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
@@ -8,11 +9,10 @@ from time import monotonic
 from uuid import UUID
 
 from entrepot.kernel.db.database import Database
-from entrepot.kernel.db.pool import GONE
 from entrepot.kernel.db.query import Query
-from entrepot.kernel.refusal import Unavailable
 from entrepot.kernel.values import new_id
 
+LOG = logging.getLogger("entrepot.work")
 TAKE = Query("""
     INSERT INTO core.leases (name, owner, expires_at) VALUES (:name, :owner, now() + :lifetime)
     ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, expires_at = excluded.expires_at
@@ -31,7 +31,7 @@ async def take(database: Database, name: str, owner: UUID, lifetime: timedelta) 
 async def held(database: Database, name: str, lifetime: timedelta) -> AsyncIterator[None]:
     """Waits for a lease, keeps it while the block runs, and cancels the block when it is lost.
 
-    It is lost, too, when the database could not be asked for so long that another process may have taken it.
+    It is lost, too, when the database did not answer or refused for so long that another process may have taken it.
     """
     owner, pause = new_id(), lifetime.total_seconds() / 3
     while True:
@@ -47,11 +47,13 @@ async def held(database: Database, name: str, lifetime: timedelta) -> AsyncItera
         while ends - monotonic() > pause / 2:
             await asyncio.sleep(min(pause, ends - monotonic()) / 2)
             again = monotonic()
-            with suppress(Unavailable, TimeoutError, *GONE):
+            try:
                 async with asyncio.timeout(ends - again):
                     if not await take(database, name, owner, lifetime):
                         break
                 ends = again + lifetime.total_seconds()
+            except Exception as error:  # noqa: BLE001 - whatever it is, it may pass before the lease ends
+                LOG.warning("the lease %s was not prolonged: %s", name, str(error) or type(error).__name__)
         block.cancel(f"lost the lease {name}")
 
     prolonging = asyncio.create_task(prolong())

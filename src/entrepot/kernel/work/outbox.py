@@ -23,7 +23,13 @@ PUBLISH = Query("""
     FROM unnest(:topics::text[], :abouts::text[], :alsos::text[], :opened::text[], :closed::text[], :bodies::text[])
         AS v(topic, about, also, opens, closes, body)
 """)
-NOW = Query("SELECT pg_current_snapshot()::text")
+# A transaction that wrote nothing here may have ended in the database's memory only, as a bell does or what is rolled
+# back: after a crash its number is given out anew. That of a row that is seen is on the disk, with all before it.
+NOW_AND_LAST = """
+    pg_current_snapshot()::text AS snapshot,
+    greatest((SELECT max(xid) FROM core.outbox), (SELECT xid FROM core.outbox_floor)) AS last
+"""
+NOW = Query(f"SELECT {NOW_AND_LAST}")
 UNSEEN = """
     SELECT xid, id, topic, about, also, opens, closes, body FROM core.outbox
     WHERE (xid >= :base_xmax OR xid = ANY(:base_xip::bigint[]))
@@ -79,7 +85,11 @@ async def publish(db: Write, letters: Sequence[Letter]) -> None:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Which transactions one sees, as `pg_current_snapshot()` tells it: all below xmax but those in xip."""
+    """Which transactions one sees, as `pg_current_snapshot()` tells it: all below xmax but those in xip.
+
+    One of the outbox ends at the last transaction whose rows it sees (`of`): it sees the same rows, and counts none as
+    seen that a crash may have undone.
+    """
 
     xmin: int
     xmax: int
@@ -93,6 +103,12 @@ class Snapshot:
         if not made.xmin <= made.xmax or any(not made.xmin <= each < made.xmax for each in made.xip):
             raise ValueError("is no snapshot")
         return made
+
+    @classmethod
+    def of(cls, row: Record) -> Self:
+        """From a row with `NOW_AND_LAST`."""
+        made, xmax = cls.parse(row["snapshot"]), row["last"] + 1
+        return cls(min(made.xmin, xmax), min(made.xmax, xmax), tuple(xid for xid in made.xip if xid < xmax))
 
     def __str__(self) -> str:
         return f"{self.xmin}:{self.xmax}:{','.join(map(str, self.xip))}"
@@ -150,7 +166,8 @@ def _whole(text: str) -> int:
 
 async def now(db: Read) -> Snapshot:
     """What is committed at this moment."""
-    return Snapshot.parse(await db.value(NOW))
+    (row,) = await db.rows(NOW)
+    return Snapshot.of(row)
 
 
 async def page(db: Read, window: Place, most: int, topics: Sequence[str] | None = None) -> list[Record]:

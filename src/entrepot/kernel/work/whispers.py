@@ -101,13 +101,8 @@ class Whispers:
             taken, self._waiting = self._waiting, []
             payloads = list(self._payloads(taken))
             with suppress(Unavailable, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError, *GONE):
-                held = await self.database.pool.take()
-                broken = True
-                try:
-                    await held.connection.execute(SEND, payloads, timeout=PATIENCE)
-                    broken = False
-                finally:
-                    self.database.pool.give(held, broken=broken)
+                async with self.database.pool.lent() as connection:
+                    await connection.execute(SEND, payloads, timeout=PATIENCE)
 
     def _payloads(self, whispers: list[Whisper]) -> Iterator[str]:
         """As many in each as it may hold."""
