@@ -1,15 +1,20 @@
 """The pool: as many connections as were set, none of them dead, none of them remembering anything."""
 
 import asyncio
+import os
+import select
+import signal
 import subprocess
 import sys
 import time
-from contextlib import AsyncExitStack, nullcontext
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager, nullcontext
 
 import asyncpg
 import pytest
 
 from entrepot.kernel.db import pool as module
+from entrepot.kernel.db.causal import Progress
 from entrepot.kernel.db.database import Database
 from entrepot.kernel.db.query import Query
 from entrepot.kernel.refusal import CommitUnknown, Unavailable
@@ -118,6 +123,45 @@ async def test_a_backend_that_was_killed_while_idle_is_no_error_for_the_next(dat
         assert not before & await warm(pool, 4)
 
 
+@contextmanager
+def stopped(process: int) -> Iterator[None]:
+    """A backend that takes everything and answers nothing."""
+    os.kill(process, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(process, signal.SIGCONT)
+
+
+@pytest.mark.usefixtures("blind")
+async def test_who_gives_up_while_a_connection_is_tried_leaves_none_behind(
+    database: TestDatabase, owner: asyncpg.Connection
+) -> None:
+    """As whoever asks for the health of a server does, again and again while its database is silent."""
+    async with Database(database.url, settings_for(database)) as pool:
+        for _ in range(2):
+            (process,) = await warm(pool, 1)
+            with stopped(process), pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.2), pool.read():
+                    pass
+        await warm(pool, 1)
+        async with asyncio.timeout(5):
+            while await owner.fetchval(f"SELECT count(*) {OURS}") > 1:
+                await asyncio.sleep(0.05)
+
+
+async def test_a_bookmark_that_nobody_waits_for_any_more_takes_no_connection_with_it(database: TestDatabase) -> None:
+    async with Database(database.url, settings_for(database, pool_pre_ping=False)) as pool:
+        (process,) = await warm(pool, 1)
+        with stopped(process):
+            noting = asyncio.create_task(pool.replicas.note(Progress()))
+            await asyncio.sleep(0.1)
+            noting.cancel()
+            await asyncio.wait([noting])
+        assert pool.pool.usage.in_use == 0
+        assert len(await warm(pool, 4)) == 4
+
+
 @pytest.mark.usefixtures("blind")
 async def test_without_the_trial_it_would_be_an_error(database: TestDatabase) -> None:
     async with Database(database.url, settings_for(database, pool_pre_ping=False)) as pool:
@@ -147,6 +191,31 @@ async def test_a_server_that_said_its_last_word_and_left_the_line_open_is_known_
         with nullcontext() if pre_ping else pytest.raises(module.LOST):
             assert not before & await warm(pool, 1)
         assert len(await warm(pool, 4)) == 4
+
+
+async def until_prepared(connection: asyncpg.Connection) -> None:
+    """Until the answer to what it asks first has come, and the next is not asked yet."""
+    arrived = select.poll()
+    arrived.register(connection._transport.get_extra_info("socket"), select.POLLIN)
+    while not arrived.poll(0):
+        await asyncio.sleep(0)
+    await asyncio.sleep(0)
+
+
+async def test_a_connection_that_ends_between_preparing_and_running_is_known_to_be_gone(database: TestDatabase) -> None:
+    async with Database(database.url, settings_for(database)) as pool:
+
+        async def lost(number: int) -> None:
+            async with pool.read() as db:
+                asking = asyncio.create_task(db.value(Query(f"SELECT {number}")))
+                await asyncio.sleep(0)
+                await until_prepared(db.connection)
+                db.connection.terminate()
+                await asking
+
+        for number in range(20):
+            with pytest.raises(asyncpg.ConnectionDoesNotExistError):
+                await lost(number)
 
 
 async def test_a_transaction_that_was_killed_says_so_and_leaves_nothing(

@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import asyncpg
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from entrepot.dev.standby import Standby
 from entrepot.kernel.db import replica as module
 from entrepot.kernel.db.causal import UNKNOWN, Bookmark, Bookmarks, later
+from entrepot.kernel.db.listener import listen
 from tests.conftest import TestDatabase
 from tests.kernel.conftest import Client, Serve
 from tests.kernel.followed import BOOKMARK, Session, cluster, is_up, on, replica_of, standby
@@ -175,3 +177,14 @@ async def test_a_promoted_replica_is_not_read_any_more(
     standby.build()
     standby.start()
     await is_up(client)
+
+
+async def test_a_replica_at_the_address_of_the_bells_is_asked_ever_more_seldom(
+    standby: Standby, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As after a failover that the address has not followed: it takes connections, and no LISTEN."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(1.5):
+            await listen(standby.address("postgres", "postgres"), lambda: None)
+    asked = caplog.text.count("cannot listen")
+    assert 2 <= asked <= 5, asked

@@ -10,7 +10,7 @@ import asyncpg
 from entrepot.kernel.db.bell import Bell
 from entrepot.kernel.db.causal import Progress
 from entrepot.kernel.db.doors import Fresh, Read, Write
-from entrepot.kernel.db.pool import GONE, LOST, Held, Pool
+from entrepot.kernel.db.pool import ENDED, GONE, LOST, Held, Pool
 from entrepot.kernel.db.replicas import Replicas
 from entrepot.kernel.refusal import CommitUnknown, Unavailable
 from entrepot.kernel.settings import Settings
@@ -122,8 +122,7 @@ class _Loan(AbstractAsyncContextManager[asyncpg.Connection]):
         is_closed = self.held.connection.is_closed()
         # What was cancelled in the middle of a statement is not waited for.
         self.pool.give(self.held, broken=error is not None and not isinstance(error, Exception))
-        if is_closed and isinstance(error, asyncpg.InterfaceError | asyncpg.InternalClientError):
-            # asyncpg has other words for it too, among them where the server's last word came while nothing was asked.
+        if is_closed and isinstance(error, ENDED):
             raise asyncpg.ConnectionDoesNotExistError(str(error)) from error
 
 

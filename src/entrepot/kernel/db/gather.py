@@ -63,7 +63,7 @@ class Gather(Generic[A, R]):
         if len(taken) == 1:
             _fail(taken, error)
             return
-        LOG.warning("a batch of %d failed, each is tried alone: %s", len(taken), error or type(error).__name__)
+        LOG.warning("a batch of %d failed, each is tried alone: %s", len(taken), str(error) or type(error).__name__)
         for each in taken:
             try:
                 await self._settle(database, [each])

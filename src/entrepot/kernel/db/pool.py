@@ -5,7 +5,8 @@ third of what a lookup costs altogether (docs/decisions/0003-pool-and-doors.md).
 """
 
 import asyncio
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from typing import Self
 
 import asyncpg
@@ -21,6 +22,8 @@ IDLE_BEFORE_CLOSE = 300.0
 CLOSE_PATIENCE = 5.0
 LOST = (asyncpg.PostgresConnectionError, asyncpg.AdminShutdownError, asyncpg.CrashShutdownError)
 """A connection ended under the statement that it was to run."""
+ENDED = (asyncpg.InterfaceError, asyncpg.InternalClientError, AttributeError)
+"""asyncpg's other words for that, of a connection that is closed; the last comes between preparing and running."""
 GONE = (
     *LOST,
     asyncpg.CannotConnectNowError,
@@ -113,13 +116,22 @@ class Pool:
         """Takes a connection back; a `broken` one is ended."""
         connection = held.connection
         if broken or connection.is_closed() or connection.is_in_transaction():
-            self._all.discard(connection)
-            connection.terminate()
+            self._terminate(connection)
         else:
             held.idle_since = self._clock()
             self._idle.append(held)
         self.usage.give()
         self.places.release()
+
+    @asynccontextmanager
+    async def lent(self) -> AsyncIterator[asyncpg.Connection]:
+        """A connection for a block. One whose block does not end well is ended, as something may be under way on it."""
+        held, broken = await self.take(), True
+        try:
+            yield held.connection
+            broken = False
+        finally:
+            self.give(held, broken=broken)
 
     async def _answering(self) -> Held:
         """The idle connection that was used last and answers, or a new one, however many are dead."""
@@ -146,18 +158,29 @@ class Pool:
             connection_class=connection_class(),
         )
         self._all.add(connection)
-        await prepare(connection)
+        try:
+            await prepare(connection)
+        except BaseException:
+            self._terminate(connection)
+            raise
         return Held(connection, self._clock())
 
     async def _passes_trial(self, connection: asyncpg.Connection) -> bool:
-        """Whether there still is a server at the other end; where not, the connection is ended."""
+        """Whether there still is a server at the other end; where that is not known, the connection is ended."""
+        answers = False
         try:
-            await connection.execute("SELECT 1", timeout=PING_PATIENCE)
-        except (*GONE, asyncpg.InterfaceError, asyncpg.InternalClientError):
-            self._all.discard(connection)
-            connection.terminate()
-            return False
-        return True
+            with suppress(*GONE, asyncpg.InterfaceError, asyncpg.InternalClientError):
+                await connection.execute("SELECT 1", timeout=PING_PATIENCE)
+                answers = True
+        finally:
+            if not answers:  # be it that whoever asked for it went away
+                self._terminate(connection)
+        return answers
+
+    def _terminate(self, connection: asyncpg.Connection) -> None:
+        """Ends a connection at once."""
+        self._all.discard(connection)
+        connection.terminate()
 
     def _close(self, held: Held) -> None:
         """Ends a connection politely, without making anyone wait for it."""

@@ -12,7 +12,7 @@ import asyncpg
 
 from entrepot.kernel.db.causal import Bookmark, Progress
 from entrepot.kernel.db.doors import Read
-from entrepot.kernel.db.pool import Held, Pool
+from entrepot.kernel.db.pool import ENDED, Held, Pool
 from entrepot.kernel.refusal import Refusal, Unavailable
 from entrepot.kernel.settings import Settings
 
@@ -127,8 +127,10 @@ class Replica:
         try:
             yield held
             broken = False
-        except Exception:
+        except Exception as error:
             broken = False
+            if held.connection.is_closed() and isinstance(error, ENDED):
+                raise asyncpg.ConnectionDoesNotExistError(str(error)) from error
             raise
         finally:
             self.pool.give(held, broken=broken)
@@ -213,7 +215,7 @@ async def fault(url: str, primary: str) -> str:
         finally:
             await follower.close()
     except (*FAULTS, TimeoutError) as error:
-        return f"does not answer: {error or type(error).__name__}"
+        return f"does not answer: {str(error) or type(error).__name__}"
     return "" if found.state == UP else found.state
 
 

@@ -11,7 +11,7 @@ from prometheus_client import Counter
 
 from entrepot.kernel.db.causal import UNKNOWN, Bookmark, Progress
 from entrepot.kernel.db.doors import Read
-from entrepot.kernel.db.pool import Held, Pool
+from entrepot.kernel.db.pool import Pool
 from entrepot.kernel.db.replica import FAULTS, LOOK, PATIENCE, PLACE, NotThere, Replica, Track, watch
 from entrepot.kernel.refusal import Unavailable
 from entrepot.kernel.settings import Settings
@@ -92,18 +92,16 @@ class Replicas:
         Never fails: where it cannot be asked, the caller gets a bookmark that leads to the primary.
         """
         progress.reached = UNKNOWN
-        held: Held | None = None
         try:
-            async with asyncio.timeout(PATIENCE):
-                held = await self.primary.take()
+            async with (
+                asyncio.timeout(PATIENCE),
+                self.primary.lent() as connection,
                 # In a transaction, which a pooler keeps on one server.
-                async with nullcontext() if self.has_statements else held.connection.transaction():
-                    row = await held.connection.fetchrow(HERE)
+                nullcontext() if self.has_statements else connection.transaction(),
+            ):
+                row = await connection.fetchrow(HERE)
             assert row is not None
         except (Unavailable, TimeoutError, *FAULTS):
-            if held is not None:
-                self.primary.give(held, broken=True)
             return
-        self.primary.give(held, broken=False)
         if system := self.track.line[0]:
             progress.reach(Bookmark(system, row["timeline"], row["lsn"]))
