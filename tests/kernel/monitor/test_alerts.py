@@ -1,6 +1,8 @@
 """Every alert fires when what it warns of is the case, is told once, and resolves when it is over."""
 
 import asyncio
+import gzip
+import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -8,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import asyncpg
+import msgspec
 import pytest
 
 from entrepot.dev.anvil import anvil
@@ -16,6 +19,7 @@ from entrepot.kernel.app import Apps
 from entrepot.kernel.core import CORE
 from entrepot.kernel.db.database import Database
 from entrepot.kernel.db.query import Query
+from entrepot.kernel.monitor import measures
 from entrepot.kernel.monitor.delivery import deliver
 from entrepot.kernel.monitor.evaluate import judge
 from entrepot.kernel.monitor.measures import MEASURES
@@ -127,6 +131,10 @@ async def test_a_mirror_that_stands_still_is_told_until_it_has_caught_up(
         await bazaar.node.mine(60)
         await watch.look()
         assert watch.told("mirror") == ["fired", "fired"]  # both contracts
+        away = msgspec.structs.replace(bazaar.settings, endpoints=(f"http://127.0.0.1:{free_port()}",))
+        async with watched(database, alerts=changed(), chains=(away,)) as other:
+            await other.look()
+            assert other.told("mirror") == [], "whether it is well cannot be told"
         await caught_up(place, bazaar.node, owner)
         await watch.look()
         assert sorted(watch.told("mirror")) == ["fired", "fired", "resolved", "resolved"]
@@ -136,12 +144,40 @@ async def test_a_chain_that_does_not_answer_is_told(database: TestDatabase) -> N
     port = free_port()
     told = ChainSettings("ethereum", 31_337, (f"http://127.0.0.1:{port}",))
     async with watched(database, alerts=changed(), chains=(told,)) as watch:
-        watch.house.chains.all["ethereum"].rpc.patience = 1.0
         await watch.look()
         assert watch.told("chain") == ["fired"]
         async with anvil(port=port, accounts=1):
             await watch.look()
             assert watch.told("chain") == TIMES
+
+
+async def test_a_node_that_takes_connections_and_never_answers_is_told_and_hides_no_other(
+    database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measures, "HEAD_PATIENCE", 3.0)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent_url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        chains = (
+            ChainSettings("ethereum", 31_337, (silent_url,)),
+            ChainSettings("base", 31_338, (silent_url,)),
+            ChainSettings("bsc", 31_339, (f"http://127.0.0.1:{free_port()}",)),
+        )
+        async with watched(database, alerts=changed(), chains=chains) as watch:
+            await watch.look()
+            assert watch.told("chain") == ["fired"] * 3
+
+
+async def test_what_cannot_be_measured_keeps_nothing_else_from_being_told(
+    database: TestDatabase, owner: asyncpg.Connection, tmp_path: Path
+) -> None:
+    """In the place of the backups lies what no release has ever written."""
+    system: int = await owner.fetchval("SELECT system_identifier FROM pg_control_system()")
+    (tmp_path / str(system)).mkdir()
+    (tmp_path / str(system) / "position.json.gz").write_bytes(gzip.compress(b"[]"))
+    found = {"database_backup_url": database.owner_url, "backup_url": tmp_path.as_uri()}
+    async with watched(database, alerts=changed(), **found) as watch:
+        await watch.look()
+        assert watch.told("backup") == ["fired"], "none was ever proven"
 
 
 async def test_a_partition_that_is_missing_is_told_even_where_measurements_find_none(

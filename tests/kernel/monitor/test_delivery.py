@@ -3,9 +3,15 @@
 from collections.abc import AsyncIterator
 
 import asyncpg
+import msgspec
 import pytest
 
+from entrepot.kernel import clock
 from entrepot.kernel.monitor.delivery import deliver
+from entrepot.kernel.monitor.evaluate import judge
+from entrepot.kernel.monitor.measures import MEASURES
+from entrepot.kernel.monitor.model import Reading
+from entrepot.kernel.monitor.rules import rules_of
 from entrepot.kernel.settings import AlertSettings
 from tests.conftest import TestDatabase, free_port
 from tests.kernel.monitor.watch import Watch, watched
@@ -13,6 +19,7 @@ from tests.kernel.monitor.watch import Watch, watched
 NOW = "UPDATE core.notices SET next_at = now() WHERE next_at IS NOT NULL"
 
 
+NOTHING = dict.fromkeys(MEASURES)
 ANY = {"transaction": AlertSettings(threshold=0, hold=0)}
 """Every transaction is too old."""
 
@@ -46,6 +53,35 @@ async def test_a_webhook_that_fails_is_sent_again_with_the_same_id(watch: Watch,
     assert len(watch.ids) == 3
     assert len(set(watch.ids)) == 1
     assert await owner.fetchval("SELECT count(*) FROM core.notices WHERE sent_at IS NULL") == 0
+
+
+async def test_a_webhook_that_is_away_is_waited_for_once_and_the_mails_go_out(watch: Watch) -> None:
+    """Each wait takes ten seconds, in which nothing is looked at."""
+    watch.answers = [500, 500]
+    readings = [Reading(f"server {number}", 1.0, "full") for number in range(3)]
+    async with watch.house.database.write() as db:
+        rules = [msgspec.structs.replace(rule, hold=0) for rule in rules_of(watch.house.settings)]
+        await judge(db, watch.house.settings, rules, {**NOTHING, "pool": readings}, clock.now())
+    await deliver(watch.house.database, watch.house.settings)
+    assert (len(watch.ids), len(watch.letters.all)) == (1, 3)
+    await deliver(watch.house.database, watch.house.settings)
+    await deliver(watch.house.database, watch.house.settings)
+    assert (len(watch.ids), len(watch.posts)) == (3, 1)
+
+
+async def test_an_end_is_not_told_before_its_beginning(watch: Watch, owner: asyncpg.Connection) -> None:
+    """The webhook's other side is away while it begins, and back when it has ended: it must not open it then."""
+    watch.answers = [500]
+    await watch.look()
+    async with watch.house.database.write() as db:
+        await judge(
+            db, watch.house.settings, rules_of(watch.house.settings), {**NOTHING, "transaction": []}, clock.now()
+        )
+    await deliver(watch.house.database, watch.house.settings)
+    assert watch.posts == []
+    await owner.execute(NOW)
+    await deliver(watch.house.database, watch.house.settings)
+    assert watch.told("transaction") == ["fired", "resolved"]
 
 
 async def test_the_mail_says_what_was_measured_and_what_to_do(watch: Watch) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from entrepot.kernel.db.database import Database
 from entrepot.kernel.db.query import Query
-from entrepot.kernel.monitor import statements
+from entrepot.kernel.monitor import operations, statements
 from entrepot.kernel.monitor.statements import Latency, Statements, Total
 from tests.conftest import TestDatabase, settings_for
 
@@ -36,6 +36,18 @@ def test_percentiles_of_statements_that_vary_are_near_the_true_ones() -> None:
     for share in (50, 95, 99):
         true = statistics.quantiles(everything, n=100)[share - 1]
         assert latency.quantile(share / 100) == pytest.approx(true, rel=0.1)
+
+
+@pytest.mark.parametrize("statement_cache", [1024, 0])
+async def test_without_counters_the_rest_is_told_also_behind_a_pooler(
+    database: TestDatabase, owner: asyncpg.Connection, statement_cache: int
+) -> None:
+    await owner.execute("DROP EXTENSION pg_stat_statements")
+    settings = settings_for(database, statement_cache=statement_cache)
+    async with Database(database.url, settings) as pool, pool.read() as db:
+        told = await operations.queries(db)
+        assert (told.p50, told.slow) == (None, [])
+        assert told.transactions > 0
 
 
 async def test_only_what_came_since_the_last_look_counts(database: TestDatabase) -> None:

@@ -192,7 +192,7 @@ async def ended(database: TestDatabase, task: str) -> None:
 LOADED = """
 import sys
 from entrepot.kernel.db.pool import connection_class
-from entrepot.main import web
+from entrepot.web import web
 web()
 ours = ("entrepot.kernel.telemetry", "opentelemetry.exporter", "opentelemetry.sdk.trace")
 print(connection_class().__name__, *(name for name in ours if name in sys.modules))

@@ -40,12 +40,15 @@ def targets(settings: Settings, channels: tuple[str, ...]) -> Iterator[tuple[str
 
 
 async def deliver(database: Database, settings: Settings) -> int:
-    """Sends what is due; answers how many were taken. A notice that fails is due again later, others go on."""
+    """Sends what is due; answers how many were taken. A notice that fails is due again later.
+
+    Whoever did not take one is not tried with the next: the others are not to wait for them again and again.
+    """
     known = {(channel, key): address for channel, address, key in targets(settings, ("webhook", "email"))}
-    taken = 0
+    taken, failing = 0, set[bytes]()
     for _ in range(MOST_AT_ONCE):
         async with database.write() as db:
-            row = await store.claim(db)
+            row = await store.claim(db, failing)
             if row is None:
                 break
             notice = await store.notice_of(db, row)
@@ -58,6 +61,8 @@ async def deliver(database: Database, settings: Settings) -> int:
             else:
                 is_over = address is None or notice.attempts >= MOST_ATTEMPTS
                 await store.failed(db, notice, error, is_over=is_over)
+                if address is not None:
+                    failing.add(notice.target)
     return taken
 
 

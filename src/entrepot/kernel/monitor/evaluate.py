@@ -5,21 +5,18 @@ import logging
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-import asyncpg
-
 from entrepot.kernel import clock
 from entrepot.kernel.app import Apps
 from entrepot.kernel.chain.chains import Chains
 from entrepot.kernel.db.database import Database
 from entrepot.kernel.db.doors import Write
-from entrepot.kernel.db.pool import GONE
 from entrepot.kernel.monitor import looks, store
 from entrepot.kernel.monitor.delivery import deliver, targets
-from entrepot.kernel.monitor.measures import MEASURES, Look, Measure
+from entrepot.kernel.monitor.measures import MEASURES, Look, Measure, heads_of
 from entrepot.kernel.monitor.model import Metric, Reading
 from entrepot.kernel.monitor.rules import Rule, rules_of
 from entrepot.kernel.monitor.statements import SLOW, Latency, Statements
-from entrepot.kernel.refusal import Refusal
+from entrepot.kernel.monitor.wal import BEHIND, OURS
 from entrepot.kernel.settings import Settings
 
 LOG = logging.getLogger("entrepot.monitor")
@@ -32,12 +29,12 @@ async def evaluate(database: Database, settings: Settings, apps: Apps, chains: C
     rules, now = rules_of(settings), clock.now()
     async with database.read() as db:
         latency = await statements.latency(db)
-    look = Look(database, settings, apps, chains, latency, now)
+    look = Look(database, settings, apps, await heads_of(chains), latency, now)
     found = {rule.name: await _measure(rule.name, MEASURES[rule.name], look) for rule in rules}
     async with database.write() as db:
         await judge(db, settings, rules, found, now)
     await deliver(database, settings)
-    await record(database, latency, now)
+    await record(database, latency, found["wal"] or [], now)
 
 
 async def _measure(name: str, measure: Measure, look: Look) -> list[Reading] | None:
@@ -45,7 +42,7 @@ async def _measure(name: str, measure: Measure, look: Look) -> list[Reading] | N
     try:
         async with asyncio.timeout(PATIENCE):
             return await measure(look)
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, Refusal, TimeoutError, *GONE):
+    except Exception:  # whatever it is, the other rules are looked at
         LOG.exception("%s cannot be measured", name)
         return None
 
@@ -63,14 +60,15 @@ async def judge(
         readings = found[rule.name]
         if readings is None:
             continue
-        wrong = {each.subject: each for each in readings if each.value > rule.threshold}
+        unknown = {each.subject for each in readings if each.value is None}
+        wrong = {each.subject: each for each in readings if each.value is not None and each.value > rule.threshold}
         for reading in wrong.values():
             incident = await store.see(db, rule.name, reading, rule.threshold, now)
             if (now - incident.began_at).total_seconds() >= rule.hold and await store.fire(db, incident, now):
                 for channel, _, key in targets(settings, rule.tell):
                     await store.tell(db, incident.id, "fired", channel, key)
         for incident in was_open:
-            if incident.rule != rule.name or incident.subject in wrong:
+            if incident.rule != rule.name or incident.subject in wrong.keys() | unknown:
                 continue
             if await store.resolve(db, incident, now):
                 for channel, _, key in targets(settings, rule.tell):
@@ -79,7 +77,7 @@ async def judge(
                 await store.forget(db, incident)
 
 
-async def record(database: Database, latency: Latency | None, now: datetime) -> None:
+async def record(database: Database, latency: Latency | None, wal: Sequence[Reading], now: datetime) -> None:
     """Writes what was measured of the database itself."""
     async with database.read() as db:
         state, sessions = await looks.database(db), await looks.activity(db)
@@ -91,6 +89,7 @@ async def record(database: Database, latency: Latency | None, now: datetime) -> 
         ("longest_transaction", max((each["transaction_seconds"] or 0.0 for each in sessions), default=0.0), "s"),
         ("lock_waits", float(sum(each["waiting_seconds"] is not None for each in sessions)), "count"),
     ]
+    found += [(BEHIND, each.value, "s") for each in wal if each.subject == OURS and each.value is not None]
     if latency is not None:
         found += [(f"latency_p{share}", latency.quantile(share / 100), "ms") for share in (50, 95, 99)]
         found += [

@@ -1,4 +1,4 @@
-"""What PostgreSQL says of itself: activity, sizes, tables, indexes, replicas. One statement a function."""
+"""What PostgreSQL says of itself: activity, sizes, tables, indexes, replicas, its archive. One statement a function."""
 
 from collections.abc import Sequence
 
@@ -26,6 +26,24 @@ TABLES = Query("""
     FROM pg_stat_user_tables s JOIN pg_class c ON c.oid = s.relid
     JOIN pg_class root ON root.oid = coalesce((SELECT inhparent FROM pg_inherits WHERE inhrelid = c.oid), c.oid)
     WHERE s.schemaname = ANY(:schemas::text[]) GROUP BY root.oid ORDER BY size DESC, 1
+""")
+# A command that hangs or is empty never fails, but then a whole segment waits. What was archived last may also be the
+# note of a backup or the history of a timeline, which do not tell how far it is.
+WAL = Query("""
+    WITH archiver AS (
+        SELECT *, last_failed_time > coalesce(last_archived_time, '-infinity') AS fails,
+            last_archived_wal ~ '^[0-9A-F]{24}$' AND NOT pg_is_in_recovery() AS is_segment,
+            pg_size_bytes(current_setting('wal_segment_size')) AS size
+        FROM pg_stat_archiver
+    )
+    SELECT now() AS now, to_timestamp(system_identifier >> 32 & 4294967295) AS made_at,
+        current_setting('archive_mode') <> 'off' AS is_archived_by_command,
+        CASE WHEN fails THEN last_failed_wal END AS command_failed_with,
+        CASE WHEN fails OR CASE WHEN is_segment THEN
+                right(last_archived_wal, 16) < right(pg_walfile_name(pg_current_wal_lsn() - size), 16) END
+            THEN extract(epoch FROM now() - coalesce(last_archived_time, stats_reset))::float8
+            ELSE 0 END AS command_behind_seconds
+    FROM archiver, pg_control_system()
 """)
 INVALID = """
     SELECT 'invalid' AS advice, i.indrelid::regclass::text AS table, i.indexrelid::regclass::text AS name,
@@ -93,6 +111,12 @@ async def database(db: Read) -> Record:
 async def replicas(db: Read) -> list[Replica]:
     """Every server that follows this one."""
     return await db.all(Replica, REPLICAS)
+
+
+async def wal(db: Read) -> Record:
+    """How the server's own archive of the WAL stands, the moment, and the one at which this server was made."""
+    (row,) = await db.rows(WAL)
+    return row
 
 
 async def tables(db: Read, schemas: Sequence[str]) -> list[TableState]:

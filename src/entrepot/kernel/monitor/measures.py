@@ -1,16 +1,18 @@
 """What the alert rules look at: a function for each rule, which answers with what it measured."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from entrepot.kernel.app import Apps
-from entrepot.kernel.chain.chains import Chains
+from entrepot.kernel.chain.chains import Chain, Chains
 from entrepot.kernel.chain.endpoint import ChainFailure
 from entrepot.kernel.db.database import Database
 from entrepot.kernel.db.doors import Read
 from entrepot.kernel.db.query import Query
 from entrepot.kernel.monitor import looks, store
+from entrepot.kernel.monitor import wal as archives_of_wal
 from entrepot.kernel.monitor.model import Reading
 from entrepot.kernel.monitor.statements import SLOW, Latency
 from entrepot.kernel.settings import Settings
@@ -20,6 +22,7 @@ from entrepot.kernel.work.cron import next_tick
 
 CURSOR = "event_sync_cursor"
 RETENTION = "core.retention"
+HEAD_PATIENCE = 18.0  # seconds for a chain to answer, of whose endpoints the first may be silent for its own ten
 FRESH = timedelta(minutes=3)  # a process that reported before that is thought to be gone
 LAST_RUNS = Query("""
     SELECT DISTINCT ON (task) task, error FROM core.cron_ticks
@@ -45,7 +48,8 @@ class Look:
     database: Database
     settings: Settings
     apps: Apps
-    chains: Chains
+    heads: Mapping[str, int | None]
+    """Of each chain its newest block; None where it does not answer."""
     latency: Latency | None
     now: datetime
 
@@ -125,6 +129,11 @@ async def backup(look: Look) -> list[Reading]:
     return [Reading("", float(len(faults)), "; ".join(faults) or "proven")]
 
 
+async def wal(look: Look) -> list[Reading]:
+    """Of each archive of the WAL."""
+    return await archives_of_wal.behind(look.database, look.settings)
+
+
 async def _last_runs(look: Look) -> dict[str, str | None]:
     async with look.database.read() as db:
         return {row["task"]: row["error"] for row in await db.rows(LAST_RUNS)}
@@ -148,34 +157,36 @@ async def cursors(db: Read, apps: Apps) -> dict[tuple[str, str], int]:
     """How far each contract is read, by chain and lower-case address, from every app that keeps such a cursor."""
     found: dict[tuple[str, str], int] = {}
     for app in apps:
-        if f"{app.name}.{CURSOR}" in app.tables.tables:
+        if CURSOR in app.retention:  # which names every table
             query = Query(f"SELECT chain::text, lower(contract) AS contract, last_block FROM {app.name}.{CURSOR}")
             for chain, contract, block in await db.rows(query):
                 found[chain, contract] = block
     return found
 
 
-async def _heads(look: Look) -> dict[str, int | None]:
-    heads: dict[str, int | None] = {}
-    for name, each in look.chains.all.items():
-        try:
-            heads[name] = await each.rpc.head()
-        except (ChainFailure, ValueError):
-            heads[name] = None
-    return heads
+async def heads_of(chains: Chains) -> dict[str, int | None]:
+    """The newest block of each, None where it does not answer: all are asked at once, so that none hides another."""
+    found = await asyncio.gather(*(_head(each) for each in chains.all.values()))
+    return dict(zip(chains.all, found, strict=True))
+
+
+async def _head(chain: Chain) -> int | None:
+    try:
+        async with asyncio.timeout(HEAD_PATIENCE):
+            return await chain.rpc.head()
+    except (ChainFailure, ValueError, TimeoutError):
+        return None
 
 
 async def mirror(look: Look) -> list[Reading]:
     """Of each contract; of a chain that does not answer, nothing can be told."""
-    heads = await _heads(look)
     async with look.database.read() as db:
         read = await cursors(db, look.apps)
     found = []
     for (name, contract), block in read.items():
-        head = heads.get(name)
-        if head is not None:
-            told = f"read up to block {block} of {head}"
-            found.append(Reading(f"{name} {contract}", float(max(0, head - block)), told))
+        head = look.heads.get(name)
+        behind = None if head is None else float(max(0, head - block))
+        found.append(Reading(f"{name} {contract}", behind, f"read up to block {block} of {head}"))
     return found
 
 
@@ -183,7 +194,7 @@ async def chain(look: Look) -> list[Reading]:
     """Of each chain."""
     return [
         Reading(name, float(head is None), "does not answer" if head is None else f"answers, at block {head}")
-        for name, head in (await _heads(look)).items()
+        for name, head in look.heads.items()
     ]
 
 
@@ -216,6 +227,7 @@ MEASURES: Mapping[str, Measure] = {
         lock,
         lag,
         backup,
+        wal,
         archive,
         task,
         mirror,

@@ -11,7 +11,8 @@ class Reading(msgspec.Struct, frozen=True):
     """What was measured of one thing. `subject` is empty where a rule holds of one thing only."""
 
     subject: str
-    value: float
+    value: float | None
+    """None: it cannot be told now, so that an incident that is open stays as it is."""
     told: str
     """In words, for whoever is told."""
 

@@ -3,7 +3,8 @@
 import asyncio
 import hmac
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from entrepot.kernel.db.database import Database
 from entrepot.kernel.db.pool import GONE
 from entrepot.kernel.db.query import Query
 from entrepot.kernel.meters import TOGETHER, meters
-from entrepot.kernel.monitor import looks, store
+from entrepot.kernel.monitor import looks, store, wal
 from entrepot.kernel.monitor.model import Incident, Replica, TableState
 from entrepot.kernel.monitor.rules import rules_of
 from entrepot.kernel.refusal import Unavailable
@@ -76,6 +77,11 @@ class DatabaseMetrics(Collector):
         lags = [((each.name,), each.lag_seconds or 0.0) for each in replicas]
         self._gauge("entrepot_replica_lag_seconds", "How far a replica is behind.", lags, "replica")
 
+    def add_wal(self, reached: Mapping[str, datetime]) -> None:
+        """Each archive of the WAL."""
+        values = [((name,), moment.timestamp()) for name, moment in reached.items()]
+        self._gauge("entrepot_wal_archived_seconds", "Unix time up to which the WAL is archived.", values, "archive")
+
     def add_alerts(self, names: Iterable[str], incidents: list[Incident]) -> None:
         """Each rule."""
         firing = [((name,), float(sum(each.rule == name for each in incidents))) for name in names]
@@ -97,6 +103,7 @@ async def of_database(database: Database, settings: Settings, apps: Apps) -> Dat
             )
             made.add_tables(await looks.tables(db, [app.name for app in apps]))
             made.add_replicas(await looks.replicas(db))
+            made.add_wal(await wal.reached(db, settings))
             made.add_alerts([rule.name for rule in rules_of(settings)], await store.fired(db))
             return made
     except (Unavailable, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, *GONE):

@@ -8,16 +8,13 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, Self
 
-import asyncpg
 import psutil
 
 from entrepot.kernel import clock
 from entrepot.kernel.db.database import Database
-from entrepot.kernel.db.pool import GONE
 from entrepot.kernel.meters import counts_of, meters, quantile
 from entrepot.kernel.monitor import store
 from entrepot.kernel.monitor.model import Metric, PoolUse
-from entrepot.kernel.refusal import Unavailable
 
 LOG = logging.getLogger("entrepot.monitor")
 LOOK_SECONDS = 5.0
@@ -93,8 +90,10 @@ class Reporter:
             for _ in range(int(REPORT_SECONDS / LOOK_SECONDS)):
                 self.look()
                 await asyncio.sleep(LOOK_SECONDS)
-            with suppress(Unavailable, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, *GONE):
+            try:
                 await self.report()
+            except Exception as error:  # noqa: BLE001 - whatever it is, the next minute is another
+                LOG.warning("what this process counted was not written: %s", str(error) or type(error).__name__)
 
     def look(self) -> None:
         """Brings what Prometheus is told of the pool up to now."""

@@ -26,6 +26,7 @@ RULES = (
     Rule("lock", "wait for a lock, in seconds", 30, 0, "docs/operations/runaway-query.md"),
     Rule("lag", "lag of a replica, in seconds", 60, 60, "entrepot doctor"),
     Rule("backup", "faults in the proofs of backups", 0, 0, "entrepot backup verify"),
+    Rule("wal", "how far an archive of the WAL is behind, in seconds", 300, 120, "docs/operations/wal-archive.md"),
     Rule("archive", "whether the last run of retention failed", 0, 0, "entrepot task run core.retention"),
     Rule("task", "whether the last run of a task failed", 0, 0, "entrepot task run ITS_NAME"),
     Rule("mirror", "blocks between a contract's mirror and its chain's head", 50, 120, "entrepot chain status"),

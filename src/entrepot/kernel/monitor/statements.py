@@ -9,7 +9,7 @@ import math
 import re
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import asyncpg
 
@@ -91,9 +91,8 @@ class Statements:
 
     async def latency(self, db: Read) -> Latency | None:
         """Of what was called since the last look; None at the first, where nothing was called, or without counters."""
-        try:
-            rows = await db.rows(TOTALS)
-        except ABSENT:
+        rows = await _rows(db, TOTALS)
+        if rows is None:
             return None
         now: dict[int, Total] = {}
         for queryid, calls, mean, deviation in rows:
@@ -108,11 +107,16 @@ class Statements:
 
 async def are_counted(db: Read) -> bool:
     """Whether the counters are there."""
+    return await _rows(db, TOTALS) is not None
+
+
+async def _rows(db: Read, query: Query, **given: Any) -> list[asyncpg.Record] | None:
+    """None without counters. A transaction of its own, so that one around it, as behind a pooler, can go on then."""
     try:
-        await db.rows(TOTALS)
+        async with db.connection.transaction():
+            return await db.rows(query, **given)
     except ABSENT:
-        return False
-    return True
+        return None
 
 
 async def all_time(db: Read) -> Latency | None:
@@ -124,11 +128,8 @@ async def all_time(db: Read) -> Latency | None:
 
 async def slowest(db: Read, most: int = MOST_PLANS) -> list[SlowStatement]:
     """The statements of which a call took over 200 ms, by the time that they took altogether, with their plans."""
-    try:
-        rows = await db.rows(LONGEST, slow=SLOW, most=most)
-    except ABSENT:
-        return []
-    return [SlowStatement(**dict(row.items()), plan=await plan(db, row["query"])) for row in rows]
+    rows = await _rows(db, LONGEST, slow=SLOW, most=most)
+    return [SlowStatement(**dict(row.items()), plan=await plan(db, row["query"])) for row in rows or ()]
 
 
 async def plan(db: Read, query: str) -> list[str]:

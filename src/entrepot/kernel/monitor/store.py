@@ -1,6 +1,6 @@
 """SQL of measurements and incidents: one statement a function."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -23,6 +23,10 @@ LATEST = Query("""
         service_name, metric_type, metric_value, unit, timestamp, metric_metadata::text AS more
     FROM core.system_metrics WHERE timestamp > :since
     ORDER BY service_name, metric_metadata ->> 'host', metric_metadata ->> 'pid', metric_type, timestamp DESC
+""")
+NEWEST = Query("""
+    SELECT service_name, metric_type, metric_value, unit, timestamp, metric_metadata::text AS more
+    FROM core.system_metrics WHERE metric_type = :kind ORDER BY timestamp DESC LIMIT 1
 """)
 OURS = "id, rule, subject, value, threshold, told, began_at, fired_at, resolved_at"
 SEE = Query(f"""
@@ -48,7 +52,13 @@ TELL = Query("""
 CLAIM = Query("""
     UPDATE core.notices SET attempts = attempts + 1,
         next_at = now() + least(interval '1 minute' * 2 ^ least(attempts, 10), interval '1 hour')
-    WHERE id = (SELECT id FROM core.notices WHERE next_at <= now() ORDER BY next_at, id LIMIT 1 FOR UPDATE SKIP LOCKED)
+    WHERE id = (
+        SELECT id FROM core.notices n WHERE next_at <= now() AND target <> ALL(:without::bytea[]) AND NOT EXISTS (
+            SELECT FROM core.notices first WHERE n.event = 'resolved' AND first.event = 'fired'
+                AND (first.incident, first.channel, first.target) = (n.incident, n.channel, n.target)
+                AND first.next_at IS NOT NULL
+        ) ORDER BY next_at, id LIMIT 1 FOR UPDATE SKIP LOCKED
+    )
     RETURNING id, incident, event, channel, target, attempts
 """)
 INCIDENT = Query(f"SELECT {OURS} FROM core.incidents WHERE id = :id")
@@ -76,6 +86,12 @@ async def latest(db: Read, now: datetime, within: timedelta) -> list[Metric]:
     """The last value of every type of every process that reported within that time."""
     rows = await db.rows(LATEST, since=now - within)
     return [_metric(row) for row in rows]
+
+
+async def newest(db: Read, kind: str) -> Metric | None:
+    """The last value of that type, however old."""
+    rows = await db.rows(NEWEST, kind=kind)
+    return _metric(rows[0]) if rows else None
 
 
 def _metric(row: Record) -> Metric:
@@ -128,9 +144,12 @@ async def tell(db: Write, incident: UUID, event: str, channel: str, target: byte
     await db.run(TELL, id=new_id(), incident=incident, event=event, channel=channel, target=target)
 
 
-async def claim(db: Write) -> Record | None:
-    """A notice that is due, which nobody else tries for a while; the more attempts, the longer."""
-    rows = await db.rows(CLAIM)
+async def claim(db: Write, without: Collection[bytes]) -> Record | None:
+    """A notice that is due, which nobody else tries for a while; the more attempts, the longer. None to those targets.
+
+    That of an end waits for that of its beginning, so that whoever takes them late does not take it for the last word.
+    """
+    rows = await db.rows(CLAIM, without=list(without))
     return rows[0] if rows else None
 
 
