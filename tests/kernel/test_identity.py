@@ -27,7 +27,7 @@ from tests.kernel.conftest import Client, Serve
 
 CONTRACT = Path(__file__).parent / "contracts" / "built" / "ContractWallet.json"
 NOBODY = "http://127.0.0.1:9"
-KEY = "A" * 43 + "="
+KEY = "hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo="
 
 
 async def ask(client: Client, wallet: str, **more: Any) -> str:

@@ -9,10 +9,14 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from nacl.exceptions import CryptoError
+from nacl.public import Box, PrivateKey
+from nacl.public import PublicKey as Point
 
 from entrepot.kernel.money import Amount
 from entrepot.kernel.values import (
     ENCODER,
+    SMALL_ORDER,
     Base64,
     BoxNonce,
     Hash32,
@@ -62,10 +66,21 @@ def test_base64_that_is_too_long_is_refused_before_it_is_decoded() -> None:
 
 @pytest.mark.parametrize(("kind", "octets"), [(PublicKey, 32), (BoxNonce, 24)])
 def test_keys_and_nonces_have_their_length(kind: type[Base64], octets: int) -> None:
-    assert len(kind.parse(base64.b64encode(bytes(octets)).decode()).raw) == octets
+    assert len(kind.parse(base64.b64encode(b"k" * octets).decode()).raw) == octets
     for wrong in (octets - 1, octets + 1):
         with pytest.raises(ValueError, match=f"must hold {octets} bytes, not {wrong}"):
             kind.parse(base64.b64encode(bytes(wrong)).decode())
+
+
+@pytest.mark.parametrize("highest", [0, 0x80])
+def test_a_key_that_nothing_can_be_sealed_to_is_refused(highest: int) -> None:
+    assert len(SMALL_ORDER) == 7
+    for point in SMALL_ORDER:
+        raw = point[:-1] + bytes([point[-1] | highest])
+        with pytest.raises(CryptoError):
+            Box(PrivateKey.generate(), Point(raw))
+        with pytest.raises(ValueError, match="can be sealed to"):
+            PublicKey.parse(base64.b64encode(raw).decode())
 
 
 def test_a_hash_is_kept_in_lower_case() -> None:

@@ -174,7 +174,10 @@ class Client:
             pause = min(1.5 * pause, LONGEST_LOOK)
 
     def live(self, order: UUID | None = None, *, after: str | None = None) -> AsyncGenerator[LiveEvent, None]:
-        """What happens to one trade, or to all one's own, as it happens; `client/live.py` says how it is read."""
+        """What happens to one trade, or to all one's own, as it happens; `client/live.py` says how it is read.
+
+        Cancelling `anext()` ends it; `after`, the last event's cursor, goes on from there in another.
+        """
         return self._live.follow(order, after=after)
 
     async def deliver(self, order: UUID, secret: bytes) -> Order:

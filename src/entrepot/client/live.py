@@ -48,6 +48,9 @@ class Live:
         After `after` (the `cursor` of an event) nothing is missed and nothing comes twice. Without one it begins now:
         the first event is `Ready`, and the state that is read after it is the one that the next events change.
         `StartOver` means that events were missed which are no longer kept, so that the state must be read anew.
+        Cancelling `anext()`, as `asyncio.wait_for` does, ends it, as with any asynchronous generator: every further
+        `anext()` raises StopAsyncIteration. Who cannot wait for long keeps `anext()` in a task and looks at that with
+        `asyncio.wait`, which cancels nothing; who was cancelled begins anew with `after`.
         """
         path = "/escrow/live" if order is None else f"/escrow/orders/{order}/live"
         pause, is_fresh = PAUSE, after is None

@@ -87,7 +87,7 @@ class Transport:
             given: dict[str, Any] = {"params": query, "headers": headers, "heartbeat": HEARTBEAT, "max_msg_size": 0}
             opened: aiohttp.ClientWebSocketResponse = await self._http.ws_connect(url, **given)
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise Unreachable(f"{path}: {error or type(error).__name__}") from None
+            raise Unreachable(f"{path}: {str(error) or type(error).__name__}") from None
         return opened
 
     def has_seen(self, bookmark: str) -> None:
@@ -125,7 +125,7 @@ class Transport:
                 body = await given.read()
                 self.has_seen(given.headers.get(BOOKMARK, ""))
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise Unreachable(f"{method} {path}: {error or type(error).__name__}") from None
+            raise Unreachable(f"{method} {path}: {str(error) or type(error).__name__}") from None
         if given.status >= 400:
             raise refusal(given.status, body, given.headers.get("Retry-After", ""))
         return msgspec.json.decode(body or b"null", type=answer, dec_hook=read_value)

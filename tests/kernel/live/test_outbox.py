@@ -173,6 +173,20 @@ async def test_a_crowd_of_commits_rings_a_few_bells(doors: Database, owner: asyn
     assert len(heard) == before, "a commit that published nothing wakes nobody"
 
 
+async def test_commits_that_follow_each_other_share_bells(doors: Database, owner: asyncpg.Connection) -> None:
+    heard: list[str] = []
+    await owner.add_listener("entrepot", lambda *told: heard.append(str(told[3])))
+
+    async def speak(writer: int) -> None:
+        for number in range(50):
+            await say(doors, f"{writer}.{number}")
+
+    await asyncio.gather(*(speak(writer) for writer in range(4)))
+    await asyncio.sleep(0.1)
+    print(f"{len(heard)} bells of 200 commits")
+    assert 1 <= len(heard) < 80
+
+
 @pytest.mark.parametrize("text", ["7:7:", "7:9:7,8", "7:7:~9:12:10~3"])
 def test_a_place_survives_being_written_down(text: str) -> None:
     assert str(Place.parse(text)) == text

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from entrepot.kernel.http import socket as sockets
+from entrepot.kernel.http.websocket import WebSocket
 from tests.kernel.conftest import WALLET
 from tests.kernel.live.radio import Radio
 
@@ -70,11 +71,52 @@ async def test_a_burst_of_small_words_makes_no_quick_reader_slow(radio: Radio) -
         assert await hearing == said
 
 
+async def test_what_waits_for_a_socket_is_written_in_few_pieces(radio: Radio, monkeypatch: pytest.MonkeyPatch) -> None:
+    pieces: list[int] = []
+    write = WebSocket.write
+
+    def counted(wire: WebSocket, frames: bytes) -> None:
+        pieces.append(len(frames))
+        write(wire, frames)
+
+    said = [f"{number} {'y' * 100}" for number in range(1_500)]
+    said[700:700] = ["long " + "z" * (2 * sockets.PIECE)]
+    async with radio.tuned() as heard:
+        monkeypatch.setattr(WebSocket, "write", counted)
+        await radio.say(*said)
+        assert await heard.words(len(said)) == said
+    assert len(pieces) < 40
+    assert sorted(pieces)[-2] <= sockets.PIECE, "but for the long one"
+
+
+async def test_who_is_behind_but_gets_on_is_told_everything(radio: Radio, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sockets, "MOST_OCTETS", 1 << 30)
+    said: list[str] = []
+
+    async def say_more() -> None:
+        some = [f"{len(said) + number} {LONG}" for number in range(20)]
+        await radio.say(*some)
+        said.extend(some)
+
+    async with radio.tuned() as behind:
+        (socket,) = radio.house.live.sockets
+        while socket.waiting < 20:  # whatever the kernels take
+            await say_more()
+            await asyncio.sleep(0.05)
+        heard: list[str] = []
+        monkeypatch.setattr(sockets, "MOST_OCTETS", 100 * len(LONG))
+        for _ in range(10):  # twice as much as may wait at a time
+            await say_more()
+            heard += await behind.words(20)
+            assert socket.waiting, "it has caught up"
+        assert heard + await behind.words(len(said) - len(heard)) == said
+
+
 async def test_who_takes_nothing_for_long_is_cut_however_little_waits(
     radio: Radio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sockets, "PATIENCE", 0.5)
-    monkeypatch.setattr(sockets, "MOST_CHARACTERS", 1 << 30)
+    monkeypatch.setattr(sockets, "MOST_OCTETS", 1 << 30)
     async with deaf(radio), radio.tuned() as quick:
         for _ in range(5):
             await radio.say(*[LONG] * 40)

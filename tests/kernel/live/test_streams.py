@@ -8,12 +8,15 @@ import time
 import asyncpg
 import pytest
 
+from entrepot.kernel.db.bell import Bell
+from entrepot.kernel.db.database import Database
+from entrepot.kernel.http.live import Live
 from entrepot.kernel.work import outbox
 from entrepot.kernel.work.outbox import Letter, Place, publish
-from tests.conftest import TestDatabase
+from tests.conftest import TestDatabase, settings_for
 from tests.kernel.conftest import WALLET
 from tests.kernel.live.conftest import HEARTBEAT
-from tests.kernel.live.radio import Radio, Said, on_air
+from tests.kernel.live.radio import Radio, Said, Set, on_air, say
 
 OTHER = "0x27b1Fdb04752BBc536007A920D24ACB045561c26"
 
@@ -93,18 +96,49 @@ async def test_a_quiet_stream_beats_and_each_beat_is_a_cursor(radio: Radio) -> N
         assert await again.words(1) == ["later"]
 
 
-async def test_the_bell_wakes_it_at_once(radio: Radio) -> None:
-    """Without it, a word would take up to a second."""
-    async with radio.tuned() as heard:
-        await radio.say("warm")
+async def delays(heard: Set, speaker: Database) -> list[float]:
+    """Seconds from before a word is said to when it is heard, the shortest first."""
+    await say(speaker, "warm")
+    await heard.words(1)
+    took = []
+    for number in range(10):
+        began = time.perf_counter()
+        await say(speaker, str(number))
         await heard.words(1)
-        took = []
-        for number in range(10):
-            began = time.perf_counter()
+        took.append(time.perf_counter() - began)
+    return sorted(took)
+
+
+async def test_the_bell_of_another_process_wakes_it_at_once(radio: Radio, studio: TestDatabase) -> None:
+    """Without it, a word would take up to a second."""
+    async with Database(studio.url, settings_for(studio)) as other, radio.tuned() as heard:
+        assert (await delays(heard, other))[5] < 0.2
+
+
+async def test_a_word_of_its_own_process_needs_no_bell(radio: Radio, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Bell, "ring", lambda _: None)
+    async with radio.tuned() as heard:
+        assert (await delays(heard, radio.house.database))[5] < 0.2
+
+
+async def test_a_word_costs_its_own_process_one_read(
+    studio: TestDatabase, owner: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not another one when its own bell comes back."""
+    reads: list[Live] = []
+    read = Live._read
+
+    async def counted(live: Live) -> None:
+        reads.append(live)
+        await read(live)
+
+    async with on_air(studio, owner) as radio, radio.tuned() as heard:
+        monkeypatch.setattr(Live, "_read", counted)
+        for number in range(20):
             await radio.say(str(number))
             await heard.words(1)
-            took.append(time.perf_counter() - began)
-    assert sorted(took)[5] < 0.2, took
+            await asyncio.sleep(0.03)
+    assert 20 <= len(reads) < 30
 
 
 async def test_connections_that_are_killed_lose_nothing(radio: Radio, owner: asyncpg.Connection) -> None:

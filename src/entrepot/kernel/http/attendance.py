@@ -72,7 +72,7 @@ class Roll:
         try:
             await self._still(wallets=wallets)
         except Exception as error:  # noqa: BLE001 - whatever it is, the streams go on, and the next beat tells it anew
-            LOG.warning("attendance was not noted: %s", error or type(error).__name__)
+            LOG.warning("attendance was not noted: %s", str(error) or type(error).__name__)
 
     async def settle(self) -> None:
         """Waits until everything is told."""
@@ -109,7 +109,7 @@ class Roll:
                     self._told.discard(wallet)
                     await self._went(wallet=wallet)
         except Exception as error:  # noqa: BLE001 - as above
-            LOG.warning("attendance was not noted: %s", error or type(error).__name__)
+            LOG.warning("attendance was not noted: %s", str(error) or type(error).__name__)
 
 
 def _bound(told: Told, named: str, resources: Resources) -> Told:

@@ -13,6 +13,7 @@ from entrepot.kernel.http.endpoint import Endpoint, at_fault
 from entrepot.kernel.http.limits import Limit
 from entrepot.kernel.http.problem import Broken, TooLarge, problem
 from entrepot.kernel.http.socket import Socket
+from entrepot.kernel.http.websocket import Framed, framed
 from entrepot.kernel.refusal import Malformed, Refusal
 
 LOG = logging.getLogger("entrepot.http")
@@ -124,11 +125,11 @@ class Calls:
             note("CALL", self._urls[frame.call], made.status, perf_counter() - began)
 
 
-def reply_frame(ref: str | None, made: Reply) -> str:
+def reply_frame(ref: str | None, made: Reply) -> Framed:
     """A `ReplyFrame`, around the JSON that is there already."""
-    told = f'{{"kind":"reply","ref":{msgspec.json.encode(ref).decode()},"status":{made.status}'
+    told = b'{"kind":"reply","ref":%b,"status":%d' % (msgspec.json.encode(ref), made.status)
     if made.body:
-        told += f',"{"answer" if made.status < 400 else "problem"}":{made.body.decode()}'
+        told += b',"%b":%b' % (b"answer" if made.status < 400 else b"problem", made.body)
     if made.bookmark:
-        told += f',"bookmark":"{made.bookmark}"'
-    return told + "}"
+        told += b',"bookmark":"%b"' % made.bookmark.encode()
+    return framed(told + b"}")

@@ -9,16 +9,18 @@ from typing import Any, NamedTuple, Self
 
 import asyncpg
 from asyncpg import Record
-from litestar.types import Receive
 
 from entrepot.kernel.db.database import Database
+from entrepot.kernel.db.doors import Write
 from entrepot.kernel.db.listener import listen
 from entrepot.kernel.db.pool import GONE
 from entrepot.kernel.db.query import Query
 from entrepot.kernel.http import topics
+from entrepot.kernel.http.asgi import Receive
 from entrepot.kernel.http.attendance import Roll
 from entrepot.kernel.http.frames import Beat, Frame, LiveCursor, Ready, StartOver
 from entrepot.kernel.http.socket import GOING_AWAY, Socket, Take
+from entrepot.kernel.http.websocket import Framed, framed
 from entrepot.kernel.refusal import TooMany, Unavailable
 from entrepot.kernel.settings import Settings
 from entrepot.kernel.values import ENCODER
@@ -28,8 +30,11 @@ from entrepot.kernel.work.outbox import SESSIONS, Place, Snapshot
 from entrepot.kernel.work.whispers import CHANNEL, Whisper, Whispers
 
 LOG = logging.getLogger("entrepot.live")
-BREATH = 131_072  # characters after which the sockets get time to write, so that no burst makes a quick one slow
+BREATH = 131_072  # octets after which the sockets get time to write, so that no burst makes a quick one slow
 PROGRESS, BREATHS = 0.04, 20  # seconds in which who is behind must get on to be waited for, and how often
+RESTS, LONGEST_REST = 2, 0.01
+"""Between two reads it waits so many times as long as the last took, at most that many seconds: in quiet times hardly
+at all, and under load so that more rows share a read."""
 POLL = 1.0  # seconds after which the outbox is read where no bell was heard
 PAGE = 500
 REPLAYS = 4  # at once, so that a crowd that comes back leaves connections to everybody else
@@ -41,15 +46,15 @@ ALIVE = Query("""
 """)
 
 
-def encoded(frame: Frame) -> str:
+def encoded(frame: Frame) -> Framed:
     """A frame of the house's own."""
-    return ENCODER.encode(frame).decode()
+    return framed(ENCODER.encode(frame))
 
 
-def frame_of(window: Place, row: Record) -> str:
+def frame_of(window: Place, row: Record) -> Framed:
     """A row as it is sent: its body with the cursor in front. The body is a struct with a kind, so never empty."""
     body: bytes = row["body"]
-    return f'{{"cursor":"{window.text_of_window}{row["id"]}",{body[1:].decode()}'
+    return framed(f'{{"cursor":"{window.text_of_window}{row["id"]}",'.encode() + body[1:])
 
 
 class Admitted(NamedTuple):
@@ -74,6 +79,7 @@ class Live:
     def __init__(self, database: Database, settings: Settings, whispers: Whispers) -> None:
         self.database, self.settings, self.whispers = database, settings, whispers
         whispers.heard_by.append(self._pass_on)
+        database.heard_by.append(self._hear_commit)
         self.rolls: list[Roll] = []
         self.sockets: set[Socket] = set()
         self._readers: defaultdict[str, set[Socket]] = defaultdict(set)
@@ -173,7 +179,11 @@ class Live:
         if not self._tasks:
             url = self.settings.database_direct_url or self.settings.database_url
             hear = {CHANNEL: self.whispers.hear}
-            running = (self._keep_reading(), self._keep_beating(), listen(url, self._wake.set, hear))
+            running = (
+                self._keep_reading(),
+                self._keep_beating(),
+                listen(url, self._wake.set, hear, own=self.database.bell.name),
+            )
             self._tasks = [asyncio.create_task(each) for each in running]
         admitted: asyncio.Future[Admitted] = asyncio.get_running_loop().create_future()
         self._joining.append(Joining(socket, seen, admitted))
@@ -224,18 +234,24 @@ class Live:
                         await socket.send(frame_of(window, row))
                 place = Place(window.base, window.upto, rows[-1]["id"]) if len(rows) == PAGE else None
 
+    def _hear_commit(self, _door: Write) -> None:
+        """This process's own, of which it need not wait to be told by the bell."""
+        self._wake.set()
+
     async def _keep_reading(self) -> None:
-        pause = 0.1
+        pause, clock = 0.1, asyncio.get_running_loop().time
         while True:
             self._wake.clear()
+            began = clock()
             try:
                 await self._read()
                 pause = 0.1
             except Exception as error:  # noqa: BLE001 - whatever it is, it is read again from the same place
-                LOG.warning("cannot read the outbox: %s; again in %.1f s", error or type(error).__name__, pause)
+                LOG.warning("cannot read the outbox: %s; again in %.1f s", str(error) or type(error).__name__, pause)
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, PATIENCE)
                 continue
+            await asyncio.sleep(min(LONGEST_REST, RESTS * (clock() - began)))
             with suppress(TimeoutError):
                 async with asyncio.timeout(POLL if self.sockets else None):
                     await self._wake.wait()
@@ -318,9 +334,11 @@ class Live:
 
     def _pass_on(self, whisper: Whisper) -> None:
         """To whoever follows it now, and not only one thing."""
-        for socket in self._readers_of(whisper.topic, whisper.also):
-            if socket.to.about is None:
-                socket.offer(whisper.frame)
+        if readers := self._readers_of(whisper.topic, whisper.also):
+            frame = framed(whisper.frame.encode())
+            for socket in readers:
+                if socket.to.about is None:
+                    socket.offer(frame)
 
     async def _keep_beating(self) -> None:
         while True:

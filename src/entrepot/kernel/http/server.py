@@ -24,6 +24,7 @@ from entrepot.kernel.http.log import AccessLog
 from entrepot.kernel.http.problem import Broken, MethodNotAllowed, NoSuchRoute, TooLarge, problem
 from entrepot.kernel.http.route import Who
 from entrepot.kernel.http.stream import StreamEndpoint
+from entrepot.kernel.http.websocket import EXTENSION
 from entrepot.kernel.refusal import Malformed, Refusal
 from entrepot.kernel.settings import Settings
 
@@ -160,7 +161,7 @@ def stream_handler(endpoint: StreamEndpoint, log: AccessLog, settings: Settings)
         path = {name: str(value) for name, value in socket.path_params.items()}
         scope: Any = socket.scope
         call = Call(path, scope["query_string"], scope["headers"], client_of(scope, settings.trusted_proxies))
-        opened = await endpoint.serve(call, socket.receive, socket.send, log.request)
+        opened = await endpoint.serve(call, socket.receive, socket.send, scope["extensions"][EXTENSION], log.request)
         log.request("WS", endpoint.url, 101, opened)
 
     return WebsocketRouteHandler(endpoint.url.replace("}", ":str}"))(handle)

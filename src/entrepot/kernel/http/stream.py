@@ -7,12 +7,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
-from litestar.types import Receive, Send
 
 from entrepot.kernel.chain.endpoint import ChainFailure
 from entrepot.kernel.db.database import Database
 from entrepot.kernel.db.doors import Fresh
 from entrepot.kernel.db.pool import LOST
+from entrepot.kernel.http.asgi import Receive, Send
 from entrepot.kernel.http.attendance import Attendance, Roll
 from entrepot.kernel.http.call import Call, Caller, Reply
 from entrepot.kernel.http.calls import Calls, Note
@@ -22,7 +22,7 @@ from entrepot.kernel.http.live import Live
 from entrepot.kernel.http.problem import Broken, UpgradeRequired, problem
 from entrepot.kernel.http.route import BadRoute, Route, Who
 from entrepot.kernel.http.socket import Socket, close
-from entrepot.kernel.http.websocket import Gone
+from entrepot.kernel.http.websocket import Gone, WebSocket
 from entrepot.kernel.refusal import Forbidden, Refusal, Unavailable
 from entrepot.kernel.supply import NotInHouse, Resources
 from entrepot.kernel.values import ENCODER
@@ -104,10 +104,11 @@ class StreamEndpoint(Endpoint):
         if page is not None and call.header(b"authorization") is None and page.lower() != ours:
             raise WrongOrigin(ours)
 
-    async def serve(self, call: Call, receive: Receive, send: Send, note: Note | None = None) -> float:
+    async def serve(self, call: Call, receive: Receive, send: Send, wire: WebSocket, note: Note | None = None) -> float:
         """One WebSocket, from its beginning to its end. Answers after how many seconds it was open.
 
-        `note` is told of the calls that it makes, as of others.
+        It is accepted, refused and closed by ASGI, and written to by `wire`. `note` is told of the calls that it makes,
+        as of others.
         """
         began = perf_counter()
         await receive()  # websocket.connect
@@ -117,7 +118,7 @@ class StreamEndpoint(Endpoint):
         try:
             caller, ask, subscription, seen = await self.subscribe(call)
             opened = perf_counter() - began
-            socket = Socket(send, caller, subscription, call.client)
+            socket = Socket(send, wire, caller, subscription, call.client)
             take = None if self.calls is None else partial(self.calls.take, note)
             await self.live.hold(socket, receive, ask.after, seen, take, self.roll)
         except Refusal as refused:

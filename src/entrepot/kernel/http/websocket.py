@@ -4,14 +4,16 @@ import asyncio
 import logging
 from collections import deque
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any, NewType
 from urllib.parse import unquote
 
-from uvicorn.server import ServerState
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.http11 import Request, Response
 from websockets.protocol import OPEN, SERVER, Protocol
 from websockets.server import ServerProtocol
+
+if TYPE_CHECKING:
+    from uvicorn.server import ServerState
 
 LOG = logging.getLogger("entrepot.websocket")
 MOST = 4_194_304
@@ -19,6 +21,15 @@ MOST = 4_194_304
 LINGER = 5.0  # seconds that the other side has to take the last frames and to say goodbye in turn
 ASGI = {"version": "3.0", "spec_version": "2.4"}
 GOING_AWAY = "the server is going away; come back with your last cursor"
+EXTENSION = "entrepot.websocket"
+"""The ASGI extension by which an application has the `WebSocket` itself, to write without a task and a wait for each
+frame."""
+Framed = NewType("Framed", bytes)
+
+
+def framed(text: bytes) -> Framed:
+    """A text as it goes over the wire. A server masks nothing, so it is made once for however many sockets."""
+    return Framed(Frame(Opcode.TEXT, text).serialize(mask=False))
 
 
 class Gone(ConnectionError):
@@ -38,7 +49,7 @@ class WebSocket(asyncio.Protocol):
         *("_response", "_state", "_taker", "_transport", "_wire", "_writable"),
     )
 
-    def __init__(self, application: Any, state: ServerState, transport: asyncio.Transport) -> None:
+    def __init__(self, application: Any, state: "ServerState", transport: asyncio.Transport) -> None:
         self._application, self._state, self._transport = application, state, transport
         self._wire = Protocol(SERVER, max_size=MOST, logger=LOG)
         self._response: Response | None = None  # to the handshake, until the application accepts
@@ -120,6 +131,7 @@ class WebSocket(asyncio.Protocol):
             "query_string": query.encode(),
             "headers": headers,
             "subprotocols": [],
+            "extensions": {EXTENSION: self},
             "state": {},
         }
 
@@ -207,6 +219,22 @@ class WebSocket(asyncio.Protocol):
 
     # What the application sees
 
+    @property
+    def is_writable(self) -> bool:
+        """Whether what is written goes on at once, or at least finds room."""
+        return self._writable is None
+
+    async def writable(self) -> None:
+        """Waits until it is, or until there is nobody left to write to."""
+        if self._writable is not None:
+            await self._writable.wait()
+
+    def write(self, frames: bytes) -> None:
+        """One or more of `framed`, after all that was sent before. Raises `Gone`."""
+        if self._is_lost or self._wire.state is not OPEN:
+            raise Gone
+        self._transport.write(frames)
+
     async def _run(self, scope: dict[str, Any]) -> None:
         code, status = CloseCode.NORMAL_CLOSURE, HTTPStatus.FORBIDDEN
         try:
@@ -245,8 +273,7 @@ class WebSocket(asyncio.Protocol):
         if kind == "websocket.accept":
             self._accept(message.get("headers", ()))
             return
-        if self._writable is not None:
-            await self._writable.wait()
+        await self.writable()
         if self._is_lost or self._wire.state is not OPEN:
             raise Gone
         if (text := message.get("text")) is not None:
