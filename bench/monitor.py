@@ -24,7 +24,8 @@ from entrepot.kernel.http.serving import server_of
 from entrepot.kernel.meters import TOGETHER, meters
 from entrepot.kernel.monitor.reporter import Reporter
 from entrepot.kernel.upkeep import migrate
-from entrepot.main import find_apps, web
+from entrepot.main import find_apps
+from entrepot.web import web
 
 ROOT = Path(__file__).parents[1]
 PATH = "/api/v1/escrow/products"

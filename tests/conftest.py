@@ -21,7 +21,8 @@ from entrepot.kernel.http.serving import server_of
 from entrepot.kernel.settings import Settings
 from entrepot.kernel.upkeep import migrate
 from entrepot.kernel.values import new_id
-from entrepot.main import find_apps, web
+from entrepot.main import find_apps
+from entrepot.web import web
 from tests import installed
 
 ROLE = "entrepot_server"

@@ -1,32 +1,21 @@
 """The command line: the kernel's commands and each app's own, and exit codes that mean something."""
 
+import pkgutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from importlib import import_module
 from importlib.metadata import version
+from importlib.util import find_spec
 from typing import Annotated
 
 import typer
 
+from entrepot import apps as applications
 from entrepot import console
-from entrepot.commands import (
-    archive,
-    backup,
-    chain,
-    demo,
-    doctor,
-    maintain,
-    migrate,
-    schema,
-    serve,
-    task,
-    up,
-    vault,
-    worker,
-)
-from entrepot.commands.inside import in_house
 from entrepot.console import Failed
+from entrepot.kernel.deferred import by_name
 from entrepot.kernel.settings import BadSettings
-from entrepot.main import find_apps
+from entrepot.usage import archive, backup, care, chain, migrate, running
 
 FAILED, BAD_USAGE = 1, 2
 HELP = """One self-hosted back end, on PostgreSQL, for trade between wallets.
@@ -53,30 +42,37 @@ def root(
     """Stands for `entrepot` itself."""
 
 
+def of_apps() -> Iterator[tuple[str, typer.Typer]]:
+    """What each application offers, by its name. The rest of the application is not imported."""
+    for module in pkgutil.iter_modules(applications.__path__):
+        place = f"entrepot.apps.{module.name}.commands"
+        if find_spec(place) is not None:
+            yield module.name, import_module(place).COMMANDS
+
+
 def build() -> typer.Typer:
-    """The whole command line; raises `BadSettings` where ENTREPOT_APPS names an app that is not there."""
+    """The whole command line, whose commands import what they need when they are called."""
     app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=HELP)
     app.callback()(root)
-    for command in (up.up, serve.serve, worker.worker, doctor.doctor, maintain.maintain, demo.demo):
+    for command in (running.up, running.serve, running.worker, care.doctor, care.maintain, running.demo):
         app.command()(command)
     app.add_typer(migrate.group, name="migrate")
-    app.add_typer(schema.group, name="schema")
-    app.add_typer(task.group, name="task")
-    app.add_typer(vault.group, name="vault")
+    app.add_typer(care.schema, name="schema")
+    app.add_typer(care.task, name="task")
+    app.add_typer(care.vault, name="vault")
     app.add_typer(chain.group, name="chain")
     app.add_typer(archive.group, name="archive")
     app.add_typer(backup.group, name="backup")
-    app.add_typer(archive.retention_group, name="retention")
-    for each in find_apps():
-        if each.commands is not None:
-            app.add_typer(each.commands, name=each.name)
+    app.add_typer(archive.retention, name="retention")
+    for name, commands in of_apps():
+        app.add_typer(commands, name=name)
     return app
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs one command and ends the process with its status."""
     try:
-        build()(arguments, obj=in_house)
+        build()(arguments, obj=by_name("entrepot.commands.inside:in_house"))
     except BadSettings as bad:
         console.complain(Failed(str(bad)))
         sys.exit(BAD_USAGE)

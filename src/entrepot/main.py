@@ -1,47 +1,34 @@
 """The one file that meets every app: finds them, checks them, wires them."""
 
-import gc
 import pkgutil
-from collections.abc import AsyncIterator, Iterable
-from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
+from collections.abc import Iterable
+from contextlib import AsyncExitStack
 from functools import partial
 from importlib import import_module
-from importlib.metadata import version
 from typing import Any, Self
 
-from litestar import Litestar
-from litestar.types import ASGIApp
-
 from entrepot import apps as applications
-from entrepot.kernel import settings as configuration
 from entrepot.kernel.app import App, Apps
 from entrepot.kernel.cache.cache import Cache
 from entrepot.kernel.chain.chains import Chains
 from entrepot.kernel.core import CORE
 from entrepot.kernel.db.database import Database
-from entrepot.kernel.http import server
 from entrepot.kernel.http.endpoint import Endpoint
-from entrepot.kernel.http.farewell import farewell
 from entrepot.kernel.http.limits import Limit
 from entrepot.kernel.http.live import Live
-from entrepot.kernel.http.openapi import document
-from entrepot.kernel.http.pages import pages
 from entrepot.kernel.http.route import Pace
 from entrepot.kernel.http.stream import StreamEndpoint
 from entrepot.kernel.http.traced import TracedEndpoint
 from entrepot.kernel.identity.operations import SignInHooks
-from entrepot.kernel.monitor.pages import health_pages
 from entrepot.kernel.monitor.reporter import Reporter
 from entrepot.kernel.settings import BadSettings, Settings
 from entrepot.kernel.store.archives import Archives, archives_of
 from entrepot.kernel.store.objects import Objects
 from entrepot.kernel.store.opening import objects_of
-from entrepot.kernel.tracing import tracing, whole
+from entrepot.kernel.tracing import tracing
 from entrepot.kernel.upkeep import retention
 from entrepot.kernel.vault import Vault, key_file
 from entrepot.kernel.work.whispers import Whispers
-
-CHAIN_PATIENCE = 5.0  # seconds that a request waits for a node that does not answer
 
 
 class House:
@@ -122,28 +109,3 @@ def find_apps(wanted: Iterable[str] = ()) -> tuple[App, ...]:
     if unknown := [name for name in names if name not in found]:
         raise BadSettings(f"ENTREPOT_APPS: there is no app {unknown[0]!r} (there are: {', '.join(found)})")
     return (CORE, *(found[name] for name in names))
-
-
-def web_of_process() -> ASGIApp:
-    """The ASGI application of a server process, which is ended by signals."""
-    return web(is_process=True)
-
-
-def web(settings: Settings | None = None, *, is_process: bool = False) -> ASGIApp:
-    """The ASGI application; its settings come from the environment where none are given."""
-    house = House(settings or configuration.load(), chain_patience=CHAIN_PATIENCE, reports_as="server")
-
-    @asynccontextmanager
-    async def lifespan(_app: Litestar) -> AsyncIterator[None]:
-        ends = (whole(), farewell(house.live)) if is_process else (nullcontext(), nullcontext())
-        async with ends[0], house, ends[1]:
-            if is_process:
-                # What was imported stays for good; the collector need not look at it again and again.
-                gc.collect()
-                gc.freeze()
-            yield
-
-    endpoints = house.endpoints()
-    described = document(endpoints, "Entrepôt", version("entrepot"))
-    more = [*pages(described), *health_pages(house.database, house.settings, Apps(house.apps))]
-    return server.build(endpoints, house.settings, more, [lifespan])

@@ -19,7 +19,8 @@ from entrepot.dev.process import die_with_parent
 from entrepot.kernel.http.serving import server_of
 from entrepot.kernel.settings import Settings
 from entrepot.kernel.work.runner import Worker
-from entrepot.main import House, web
+from entrepot.main import House
+from entrepot.web import web
 
 FORK = multiprocessing.get_context("forkserver")
 FORK.set_forkserver_preload([__name__])

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from entrepot import apps as applications
 from entrepot.dev.postgres import Server
 from entrepot.kernel.app import App
-from entrepot.kernel.upkeep import migrate
+from entrepot.kernel.upkeep import migrate, revisions
 from entrepot.main import find_apps
 from tests.conformance.conftest import catalogue
 from tests.conftest import ROLE, TestDatabase, cloned
@@ -77,17 +77,17 @@ async def test_a_second_run_changes_nothing(database: TestDatabase, owner: async
 
 async def test_where_a_schema_stands_is_told(empty: TestDatabase) -> None:
     apps = find_apps()
-    assert [standing.has for standing in await migrate.status(empty.owner_url, apps)] == [None] * len(apps)
+    assert [standing.has for standing in await revisions.status(empty.owner_url, apps)] == [None] * len(apps)
     await migrate.up(empty.owner_url, apps, ROLE)
-    assert all(standing.is_current for standing in await migrate.status(empty.owner_url, apps))
+    assert all(standing.is_current for standing in await revisions.status(empty.owner_url, apps))
     await migrate.down(empty.owner_url, apps[-1])
-    assert not (await migrate.status(empty.owner_url, apps))[-1].is_current
+    assert not (await revisions.status(empty.owner_url, apps))[-1].is_current
 
 
 async def test_two_processes_at_once_do_it_once(empty: TestDatabase) -> None:
     runs = [await asyncio.create_subprocess_exec(sys.executable, "-c", UP, empty.owner_url, ROLE) for _ in range(2)]
     assert [await run.wait() for run in runs] == [0, 0]
-    assert all(standing.is_current for standing in await migrate.status(empty.owner_url, find_apps()))
+    assert all(standing.is_current for standing in await revisions.status(empty.owner_url, find_apps()))
 
 
 async def test_a_run_waits_for_the_one_before(empty: TestDatabase) -> None:
@@ -122,9 +122,9 @@ async def test_a_migration_gives_way_to_a_long_transaction_and_comes_back(
             await eventually(reader, WAITING, "relation")
             await reader.fetch("SELECT FROM probe.things", timeout=5)  # comes through when the migration gives way
         assert not run.done()
-        assert (await migrate.status(database.owner_url, [probe]))[0].has == "p1"
+        assert (await revisions.status(database.owner_url, [probe]))[0].has == "p1"
     await asyncio.wait_for(run, 60)
-    assert (await migrate.status(database.owner_url, [probe]))[0].is_current
+    assert (await revisions.status(database.owner_url, [probe]))[0].is_current
     assert await owner.fetchval("SELECT has_table_privilege($1, 'probe.things', 'INSERT')", ROLE)
     await reader.close()
 
@@ -153,7 +153,7 @@ async def test_an_index_is_built_beside_the_traffic_while_others_wait_for_their_
         await eventually(watcher, "SELECT count(*) > 2 FROM pg_stat_activity WHERE query LIKE '%advisory_lock%'")
         await watcher.close()
     assert await owner.fetchval("SELECT indisvalid FROM pg_index WHERE indexrelid = 'probe.things_id'::regclass")
-    assert (await migrate.status(database.owner_url, [probe]))[0].is_current
+    assert (await revisions.status(database.owner_url, [probe]))[0].is_current
 
 
 async def test_a_migration_that_fails_leaves_the_schema_as_it_was(
@@ -162,7 +162,7 @@ async def test_a_migration_that_fails_leaves_the_schema_as_it_was(
     add_revision(probe, "p2", "p1", "CREATE TABLE probe.more (id int); SELECT 1 / 0")
     with pytest.raises(sa.exc.DBAPIError, match="division by zero|multiple commands"):
         await migrate.up(database.owner_url, [probe], ROLE)
-    assert (await migrate.status(database.owner_url, [probe]))[0].has == "p1"
+    assert (await revisions.status(database.owner_url, [probe]))[0].has == "p1"
     assert await owner.fetchval("SELECT to_regclass('probe.more')") is None
     assert await owner.fetchval("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == 0
 

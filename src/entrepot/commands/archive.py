@@ -1,6 +1,5 @@
 """`entrepot archive` and `entrepot retention`: what left the database, whether it is whole, and how it comes back."""
 
-from typing import Annotated
 from uuid import UUID
 
 import asyncpg
@@ -20,10 +19,6 @@ from entrepot.kernel.upkeep import retention
 from entrepot.kernel.upkeep.archive import ledger, restoring
 from entrepot.kernel.upkeep.archive.model import Archive
 
-group = typer.Typer(no_args_is_help=True, help="What left the database: list, verify, restore.")
-retention_group = typer.Typer(no_args_is_help=True, help="Old rows: run.")
-Json = Annotated[bool, typer.Option("--json", help="Answer JSON.")]
-Which = Annotated[UUID, typer.Argument(help="The archive, by its id.")]
 NOT_TAKEN = (asyncpg.IntegrityConstraintViolationError, asyncpg.UndefinedColumnError, asyncpg.DataError)
 
 
@@ -36,17 +31,8 @@ class Verdict(msgspec.Struct, frozen=True):
     fault: str | None
 
 
-@retention_group.callback()
-def old_rows() -> None:
-    """Stands for `entrepot retention` itself, which otherwise would be its only command."""
-
-
-@retention_group.command("run")
-def run(*, json: Json = False) -> None:
-    """Let go what is old: archive it, read it back, and remove it once a proven backup covers it.
-
-    Exit status: 0 done, 1 something failed or another run is at work, 2 a setting cannot be used.
-    """
+def run(*, json: bool) -> None:
+    """Does `entrepot retention run`."""
     try:
         done = in_house(retention.run)
     except Refusal as refused:
@@ -67,14 +53,8 @@ def run(*, json: Json = False) -> None:
     raise typer.Exit(1 if done.failures else 0)
 
 
-@group.command("list")
-def list_all(
-    table: Annotated[str | None, typer.Option(help="Of this table only: app.table.")] = None, *, json: Json = False
-) -> None:
-    """Tell what archives there are, the oldest first.
-
-    Exit status: 0 told, 1 the database does not answer, 2 a setting cannot be used.
-    """
+def list_all(table: str | None, *, json: bool) -> None:
+    """Does `entrepot archive list`."""
     found: list[Archive] = in_house(_everything, table=table)
     if json:
         console.as_json(found)
@@ -86,16 +66,8 @@ def list_all(
     console.table(("archive", "table", "what", "state", "rows"), rows)
 
 
-@group.command()
-def verify(
-    which: Annotated[list[UUID] | None, typer.Argument(help="The archives, by id; none: every one.")] = None,
-    *,
-    json: Json = False,
-) -> None:
-    """Read archives from the store, whole, and compare them with what was proven.
-
-    Exit status: 0 all are whole, 1 one is not or is missing, 2 a setting cannot be used.
-    """
+def verify(which: list[UUID] | None, *, json: bool) -> None:
+    """Does `entrepot archive verify`."""
     try:
         found: list[Verdict] = in_house(_verify, which=which)
     except Refusal as refused:
@@ -110,18 +82,8 @@ def verify(
     raise typer.Exit(1 if any(each.fault for each in found) else 0)
 
 
-@group.command()
-def restore(
-    which: Which,
-    into: Annotated[
-        str | None, typer.Option(help="A new table of their schema to bring them to, made by the owner.")
-    ] = None,
-) -> None:
-    """Bring an archive's rows back, all or none: to their table, or to look at them to a new one.
-
-    What goes back to its table is as old as it was, so the next run takes it out again, into another archive.
-    Exit status: 0 they are back, 1 they are not, 2 a setting cannot be used.
-    """
+def restore(which: UUID, into: str | None) -> None:
+    """Does `entrepot archive restore`."""
     try:
         rows = in_house(_restore, which=which, into=into)
     except Refusal as refused:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -22,9 +22,6 @@ from entrepot.kernel.upkeep.backup.programs import Programs, apart
 from entrepot.kernel.upkeep.backup.restore import restore as restore_backup
 
 T = TypeVar("T")
-group = typer.Typer(no_args_is_help=True, help="Backups: create, list, verify, restore, prune, dump.")
-Json = Annotated[bool, typer.Option("--json", help="Answer JSON.")]
-Unsealed = Annotated[bool, typer.Option("--unsealed", help="Take what is not sealed, too, though there are keys.")]
 MOMENT = "%Y-%m-%d %H:%M:%S"
 
 
@@ -44,16 +41,8 @@ def done(work: Callable[..., Coroutine[Any, Any, T]], **given: Any) -> T:
         raise Failed(failed.what, failed.mend) from None
 
 
-@group.command()
-def create(
-    *,
-    incremental: Annotated[bool, typer.Option("--incremental", help="Only what changed since the last one.")] = False,
-    json: Json = False,
-) -> None:
-    """Take a backup of the whole server, full or incremental (PostgreSQL 17 or newer, with summarize_wal).
-
-    Exit status: 0 taken, 1 it could not be, 2 a setting cannot be used.
-    """
+def create(*, incremental: bool, json: bool) -> None:
+    """Does `entrepot backup create`."""
     made = done(work.make, incremental=incremental)
     if json:
         console.as_json(made)
@@ -61,12 +50,8 @@ def create(
         console.mark("good", f"{made.kind} backup {made.id}", f"{_size(made.size)}, {_size(made.stored)} stored")
 
 
-@group.command("list")
-def show(*, json: Json = False) -> None:
-    """Tell which backups there are, whether they are proven, and how far the archive of the WAL reaches.
-
-    Exit status: 0 told, 1 the place or the database does not answer, 2 a setting cannot be used.
-    """
+def show(*, json: bool) -> None:
+    """Does `entrepot backup list`."""
     found = done(_listed)
     if json:
         console.as_json(found)
@@ -94,19 +79,8 @@ async def _listed(settings: Settings, database: Database) -> Listed:
     return Listed(await apart(programs, place.backups), verdicts, await apart(programs, place.position))
 
 
-@group.command()
-def verify(
-    backup: Annotated[
-        UUID | None, typer.Argument(help="The backup, by its id; the newest where none is given.")
-    ] = None,
-    *,
-    unsealed: Unsealed = False,
-    json: Json = False,
-) -> None:
-    """Restore a backup beside the server, compare it with the server at the same LSN, and note the outcome.
-
-    Exit status: 0 it is proven, 1 it is not, 2 a setting cannot be used.
-    """
+def verify(backup: UUID | None, *, unsealed: bool, json: bool) -> None:
+    """Does `entrepot backup verify`."""
     proof: Proof = done(work.prove, which=backup, unsealed=unsealed)
     if json:
         console.as_json(proof)
@@ -120,18 +94,8 @@ def verify(
     raise typer.Exit(0 if proof.outcome is Outcome.PROVEN else 1)
 
 
-@group.command()
-def restore(
-    folder: Annotated[Path, typer.Argument(help="Where the server's files shall be; empty, or not there yet.")],
-    *,
-    to: Annotated[str, typer.Option(help="A time (2026-01-31T12:00:00Z) or an LSN; else as far as the WAL goes.")] = "",
-    system: Annotated[str, typer.Option(help="Whose backups, where there are several servers'.")] = "",
-    unsealed: Unsealed = False,
-) -> None:
-    """Make in a folder the server as it was at a time. Neither the database nor what runs is touched or needed.
-
-    Exit status: 0 it stands there, stopped; 1 it could not be restored; 2 a setting cannot be used.
-    """
+def restore(folder: Path, *, to: str, system: str, unsealed: bool) -> None:
+    """Does `entrepot backup restore`."""
     try:
         with console.step("Restoring", f"a server stands in {folder}") as step:
             made = here.run(restore_backup(here.settings(), folder, to, system, unsealed=unsealed))
@@ -141,26 +105,15 @@ def restore(
     console.line(f"Start it: pg_ctl -D {folder} start")
 
 
-@group.command()
 def prune() -> None:
-    """Remove what no moment of the window (ENTREPOT_BACKUP_WINDOW) is restored from, and what was cut off.
-
-    Exit status: 0 done, or there was nothing; 1 not done; 2 a setting cannot be used.
-    """
+    """Does `entrepot backup prune`."""
     gone = done(work.clear)
     rest = f"{gone.left_over} files of backups that were cut off" if gone.left_over else ""
     console.mark("good", f"{len(gone.backups)} backups and {gone.segments} WAL segments removed", rest)
 
 
-@group.command()
-def dump(
-    table: Annotated[str, typer.Argument(help="schema.table")],
-    file: Annotated[Path, typer.Argument(help="A new file, for pg_restore.")],
-) -> None:
-    """Write one table into a file: its rows, as one moment saw them, and its definition.
-
-    Exit status: 0 written, 1 not written, 2 a setting cannot be used.
-    """
+def dump(table: str, file: Path) -> None:
+    """Does `entrepot backup dump`."""
     size = done(dump_table, table=table, file=file)
     console.mark("good", f"{table} written to {file}", _size(size))
 

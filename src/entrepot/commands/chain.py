@@ -3,7 +3,6 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
 
 import typer
 from eth_account import Account
@@ -23,10 +22,9 @@ from entrepot.kernel.db.database import Database
 from entrepot.kernel.settings import Settings
 from entrepot.kernel.wallet import Wallet
 from entrepot.main import House, find_apps
+from entrepot.usage.chain import KEY_VARIABLE
 
 KEEPER = "keeper"  # the name of its sealed key
-KEY_VARIABLE = "ENTREPOT_DEPLOYER_KEY"
-group = typer.Typer(no_args_is_help=True, help="The contracts on the chains: deploy, keeper, status.")
 
 
 def read_wallet(text: str) -> Wallet:
@@ -56,24 +54,18 @@ def read_key(file: Path | None) -> str:
     return key
 
 
-@group.command()
 def deploy(
-    chain: Annotated[str, typer.Option(help="The chain, by its name in ENTREPOT_CHAINS.")],
-    token: Annotated[list[str] | None, typer.Option(help="What buyers may pay with: SYMBOL=0x...; repeatable.")] = None,
-    treasury: Annotated[str, typer.Option(help="Who receives the platform fee; the deployer if not given.")] = "",
-    stake: Annotated[str, typer.Option(help="What arbitrators stake, one of the tokens; USDT if not given.")] = "",
-    fee_bps: Annotated[int, typer.Option(min=0, max=1000, help="Platform fee in hundredths of a percent.")] = 200,
-    key_file: Annotated[
-        Path | None, typer.Option(exists=True, dir_okay=False, help=f"Holds the deployer's key; or {KEY_VARIABLE}.")
-    ] = None,
+    chain: str,
+    token: list[str] | None,
+    treasury: str,
+    stake: str,
+    fee_bps: int,
+    key_file: Path | None,
     *,
-    test_tokens: Annotated[bool, typer.Option("--test-tokens", help="Deploy tokens that anyone may mint.")] = False,
-    again: Annotated[bool, typer.Option("--again", help="Deploy although it is there already.")] = False,
+    test_tokens: bool,
+    again: bool,
 ) -> None:
-    """Deploy the arbitrators' pool and the escrow contract, and allow its tokens; goes on where an earlier one ended.
-
-    Exit status: 0 deployed, 1 refused or failed, 2 bad usage.
-    """
+    """Does `entrepot chain deploy`."""
     tokens, key = read_tokens(token or ()), read_key(key_file)
     plan = Plan(read_wallet(treasury) if treasury else "", tokens, fee_bps, stake.upper(), test_tokens, again)
     with here.database() as settings:
@@ -96,16 +88,8 @@ async def carry_out(settings: Settings, name: str, key: str, plan: Plan) -> None
         raise Failed(str(failed)) from None
 
 
-@group.command()
-def keeper(
-    key_file: Annotated[
-        Path | None, typer.Option(exists=True, dir_okay=False, help="Holds a key to use; a new one is made if not.")
-    ] = None,
-) -> None:
-    """Tell the keeper's address, and make its key where there is none; it pays the gas for ending what is overdue.
-
-    The key is sealed in the database. Exit status: 0 done, 1 the database does not answer, 2 bad usage.
-    """
+def keeper(key_file: Path | None) -> None:
+    """Does `entrepot chain keeper`."""
     given = None if key_file is None else read_account(key_file)
     with here.database() as settings:
         address, is_new = here.run(keep_keeper(settings, given), settings.database_url)
@@ -135,12 +119,8 @@ async def keep_keeper(settings: Settings, given: LocalAccount | None = None) -> 
         return account.address, True
 
 
-@group.command()
-def status(*, json: Annotated[bool, typer.Option("--json", help="Answer JSON.")] = False) -> None:
-    """Tell for every chain whether it answers, what is deployed there, and how far it is mirrored.
-
-    Exit status: 0 all is well, 1 something is not, 2 a setting cannot be used.
-    """
+def status(*, json: bool) -> None:
+    """Does `entrepot chain status`."""
     with here.database() as settings:
         found = here.run(standings(settings, find_apps(settings.apps)), settings.database_url)
     if json:

@@ -3,10 +3,8 @@
 import asyncio
 import os
 from time import monotonic
-from typing import Annotated
 
 import msgspec
-import typer
 
 from entrepot import console
 from entrepot.commands import here
@@ -23,13 +21,8 @@ from entrepot.kernel.settings import Settings
 PLENTY = 1_000_000  # calls a minute: one machine plays fifty sellers
 
 
-def demo(*, once: Annotated[bool, typer.Option("--once", help="End after the trade.")] = False) -> None:
-    """Show it all: a local chain with the contracts, 50 sellers with 500 products, and a trade from listing to payout.
-
-    Everything goes through the public API and through transactions that are signed here; then it goes on serving. Uses
-    its own database and chain under ENTREPOT_HOME, never DATABASE_URL or ENTREPOT_CHAINS. Exit status: 0 every step was
-    as expected, 1 one was not, 2 a setting cannot be used.
-    """
+def demo(*, once: bool) -> None:
+    """Does `entrepot demo`."""
     here.run(here.until_stopped(perform(demo_settings(), once=once)))
     console.mark("good", "stopped")
 

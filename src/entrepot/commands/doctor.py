@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Annotated
 
 import asyncpg
 import msgspec
@@ -22,6 +21,7 @@ from entrepot.kernel.db.replica import fault
 from entrepot.kernel.monitor import looks, statements, store
 from entrepot.kernel.monitor.measures import FRESH
 from entrepot.kernel.monitor.rules import RULES
+from entrepot.kernel.monitor.wal import OURS
 from entrepot.kernel.settings import BadSettings, Settings
 from entrepot.kernel.upkeep import partitions
 from entrepot.kernel.upkeep.backup.model import BackupFailed
@@ -55,11 +55,8 @@ class Finding(msgspec.Struct, frozen=True):
     mend: str = ""
 
 
-def doctor(*, json: Annotated[bool, typer.Option("--json", help="Answer JSON.")] = False) -> None:
-    """Look at settings, database, schema, chains, contracts, worker, backups and server, and tell what mends it.
-
-    Changes nothing. Exit status: 0 all is well, 1 something is wrong, a bad setting included.
-    """
+def doctor(*, json: bool) -> None:
+    """Does `entrepot doctor`."""
     found = list(examine())
     well = all(each.state != "bad" for each in found)
     if json:
@@ -232,6 +229,9 @@ async def backups(settings: Settings) -> AsyncIterator[Finding]:
     except BackupFailed as failed:
         yield Finding("backups", "bad", failed.what, failed.mend)
         return
+    except BadSettings as bad:
+        yield Finding("backups", "bad", str(bad), "see docs/operations/wal-archive.md")
+        return
     for what, mend in found.lacks:
         yield Finding("backups", "bad", what, mend)
     for what, mend in found.notes:
@@ -239,7 +239,8 @@ async def backups(settings: Settings) -> AsyncIterator[Finding]:
     for alarm in found.alarms:
         yield Finding("backups", "bad", alarm, "entrepot backup verify")
     if not found.follows:
-        yield Finding("backups", "bad", f"the archive of the WAL {found.reach}", "entrepot worker")
+        mend = "entrepot worker; if one is at work, see docs/operations/wal-archive.md"
+        yield Finding("backups", "bad", f"the archive of the WAL {found.reach}", mend)
     if found.follows and not found.lacks and not found.alarms:
         yield Finding("backups", "good", f"proven; the archive of the WAL {found.reach}")
 
@@ -252,7 +253,7 @@ async def monitoring(settings: Settings) -> AsyncIterator[Finding]:
         advice = await looks.advice(db, [app.name for app in apps])
         is_counted = await statements.are_counted(db)
     for each in incidents:
-        if each.rule in LOOKED_AT or (each.rule in OF_CHAINS and settings.chains):
+        if each.rule in LOOKED_AT or each.subject == OURS or (each.rule in OF_CHAINS and settings.chains):
             continue  # an incident lasts until the worker looks again
         what = f"{each.rule} {each.subject}".strip()
         yield Finding("alert", "bad", f"{what}: {each.told}", mends.get(each.rule, "read the worker's log"))

@@ -19,7 +19,7 @@ from entrepot.dev.process import is_alive
 from entrepot.kernel import settings as configuration
 from entrepot.kernel.app import App
 from entrepot.kernel.settings import ChainSettings, Settings, variable
-from entrepot.kernel.upkeep import migrate
+from entrepot.kernel.upkeep import revisions
 
 T = TypeVar("T")
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
@@ -104,7 +104,7 @@ async def require_database(url: str) -> None:
     except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError) as error:
         raise Failed(f"the database does not let us in: {error}", "entrepot migrate up") from None
     except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise Failed(f"the database does not answer: {error or type(error).__name__}", "entrepot doctor") from None
+        raise Failed(f"the database does not answer: {str(error) or type(error).__name__}", "entrepot doctor") from None
     await connection.close()
 
 
@@ -130,9 +130,9 @@ async def until_stopped(work: Coroutine[Any, Any, T]) -> T | None:
         return None
 
 
-async def behind(url: str, apps: Sequence[App]) -> list[migrate.Standing]:
+async def behind(url: str, apps: Sequence[App]) -> list[revisions.Standing]:
     """The schemas that are not this release's."""
-    return [each for each in await migrate.status(url, apps) if not each.is_current]
+    return [each for each in await revisions.status(url, apps) if not each.is_current]
 
 
 async def require_current(url: str, apps: Sequence[App]) -> None:

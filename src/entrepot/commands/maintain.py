@@ -1,7 +1,5 @@
 """`entrepot maintain`: VACUUM, ANALYZE and REINDEX of what needs them."""
 
-from typing import Annotated
-
 import msgspec
 import typer
 
@@ -12,15 +10,8 @@ from entrepot.kernel.monitor.maintenance import maintain as do
 from entrepot.main import find_apps
 
 
-def maintain(
-    *,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would be done.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Answer JSON.")] = False,
-) -> None:
-    """Vacuum, analyse and reindex what dead rows, old statistics and bloat ask for, while the market runs.
-
-    Uses DATABASE_OWNER_URL. Exit status: 0 done, 1 something could not be done now, for instance for a lock.
-    """
+def maintain(*, dry_run: bool, json: bool) -> None:
+    """Does `entrepot maintain`."""
     with here.database() as settings:
         url = here.owner_url(settings)
         done = here.run(do(url, Apps(find_apps(settings.apps)), dry_run=dry_run), url)

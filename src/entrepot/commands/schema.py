@@ -1,9 +1,5 @@
 """`entrepot schema`: what the database's schema is, as SQL."""
 
-from typing import Annotated
-
-import typer
-
 from entrepot.commands import here
 from entrepot.commands.migrate import named
 from entrepot.console import Failed
@@ -11,22 +7,9 @@ from entrepot.kernel.upkeep import schema
 from entrepot.kernel.upkeep.backup.model import BackupFailed
 from entrepot.main import find_apps
 
-group = typer.Typer(no_args_is_help=True, help="The database's schema as SQL: dump.")
 
-
-@group.callback()
-def of_schema() -> None:
-    """Makes `dump` a word of its own, although it is the only one."""
-
-
-@group.command()
-def dump(
-    name: Annotated[str, typer.Argument(help="The app, by name; `core` is the kernel. All, where none is named.")] = "",
-) -> None:
-    """Print the schema as plain SQL, as it stands in the database.
-
-    Exit status: 0 printed, 1 the database or pg_dump does not answer, 2 bad usage.
-    """
+def dump(name: str) -> None:
+    """Does `entrepot schema dump`."""
     with here.database() as settings:
         url, apps = here.owner_url(settings), find_apps(settings.apps)
         chosen = [named(apps, name)] if name else apps

@@ -10,15 +10,12 @@ from entrepot.kernel.http.serving import Servers
 from entrepot.kernel.meters import TOGETHER
 from entrepot.kernel.settings import Settings
 from entrepot.kernel.tracing import is_wanted
-from entrepot.main import find_apps, web_of_process
+from entrepot.main import find_apps
+from entrepot.web import web_of_process
 
 
 def serve() -> None:
-    """Serve HTTP until Ctrl-C or SIGTERM, with ENTREPOT_WORKERS processes.
-
-    Without DATABASE_URL the embedded PostgreSQL is started, and stopped with its last user. Exit status: 0 stopped as
-    asked, 1 the database is behind this release, the port is taken or the server failed, 2 a setting cannot be used.
-    """
+    """Does `entrepot serve`."""
     with here.database() as settings:
         apps, url = find_apps(settings.apps), settings.database_url
         is_wanted()  # a fault in those settings is told here, and not by each of the processes

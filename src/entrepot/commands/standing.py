@@ -135,7 +135,7 @@ async def _cursors(database: Database, apps: Sequence[App]) -> dict[tuple[str, s
     """How far each contract is read, by chain and lower-case address, from every app that keeps such a cursor."""
     found: dict[tuple[str, str], int] = {}
     for app in apps:
-        if f"{app.name}.{CURSOR}" in app.tables.tables:
+        if CURSOR in app.retention:  # which names every table
             query = Query(f"SELECT chain::text, lower(contract) AS contract, last_block FROM {app.name}.{CURSOR}")
             async with database.read() as db:
                 for chain, contract, block in await db.rows(query):

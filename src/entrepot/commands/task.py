@@ -1,9 +1,5 @@
 """`entrepot task`: what the worker does at its times, done now."""
 
-from typing import Annotated
-
-import typer
-
 from entrepot import console
 from entrepot.commands import here
 from entrepot.console import Failed
@@ -14,12 +10,9 @@ from entrepot.kernel.work.runner import Job
 from entrepot.kernel.work.task import Task
 from entrepot.main import House, find_apps
 
-group = typer.Typer(no_args_is_help=True, help="What the worker does at its times.")
 
-
-@group.command("list")
-def show(*, json: Annotated[bool, typer.Option("--json", help="Answer JSON.")] = False) -> None:
-    """Tell every task, and when it comes next. Exit status: 0, or 2 where a setting cannot be used."""
+def show(*, json: bool) -> None:
+    """Does `entrepot task list`."""
     settings = here.settings()
     found = sorted((task.name, task.cron) for app in find_apps(settings.apps) for task in app.tasks)
     rows = [(name, cron, f"{next_tick(cron, clock.now()):%Y-%m-%d %H:%M:%S} UTC") for name, cron in found]
@@ -29,12 +22,8 @@ def show(*, json: Annotated[bool, typer.Option("--json", help="Answer JSON.")] =
         console.table(("task", "cron", "next"), rows)
 
 
-@group.command()
-def run(name: Annotated[str, typer.Argument(help="As `entrepot task list` has it.")]) -> None:
-    """Run a task now, once, as a tick of its own: what the last run failed to do is done, and its alert ends.
-
-    Exit status: 0 it ran well, 1 it failed or there is no such task, 2 a setting cannot be used.
-    """
+def run(name: str) -> None:
+    """Does `entrepot task run`."""
     with here.database() as settings:
         known = {task.name: task for app in find_apps(settings.apps) for task in app.tasks}
         if name not in known:

@@ -1,9 +1,5 @@
 """`entrepot up`: everything on this machine, until Ctrl-C."""
 
-from typing import Annotated
-
-import typer
-
 from entrepot import console
 from entrepot.commands import here
 from entrepot.commands.market import Market, open_market
@@ -13,18 +9,8 @@ from entrepot.kernel import settings as configuration
 from entrepot.kernel.settings import Settings
 
 
-def up(
-    *,
-    local_chain: Annotated[
-        bool, typer.Option(help="Run a chain here, with the contracts on it, when ENTREPOT_CHAINS is not set.")
-    ] = True,
-) -> None:
-    """Run everything on this machine: database, chain, worker and server, until Ctrl-C or SIGTERM.
-
-    Uses DATABASE_URL and ENTREPOT_CHAINS where they are set; otherwise an embedded PostgreSQL and a local chain, whose
-    state stays under ENTREPOT_HOME. Exit status: 0 stopped as asked, 1 something did not start or ended by itself, 2 a
-    setting cannot be used.
-    """
+def up(*, local_chain: bool) -> None:
+    """Does `entrepot up`."""
     here.run(here.until_stopped(stand(configuration.load(), local_chain=local_chain)))
     console.mark("good", "stopped")
 

@@ -1,7 +1,6 @@
 """`entrepot vault`: the keys that seal the server's own secrets."""
 
 from collections.abc import Mapping
-from typing import Annotated
 
 import typer
 
@@ -13,16 +12,9 @@ from entrepot.kernel.upkeep import rotation
 from entrepot.kernel.vault import CannotUnseal
 from entrepot.main import House
 
-group = typer.Typer(no_args_is_help=True, help="The keys that seal the server's own secrets: status, rotate.")
-Json = Annotated[bool, typer.Option("--json", help="Answer JSON.")]
 
-
-@group.command()
-def status(*, json: Json = False) -> None:
-    """Tell which keys have sealed how many secrets; a key that has sealed none may be taken out of the settings.
-
-    Exit status: 0 all are sealed by the newest key, 1 some are not, 2 a setting cannot be used.
-    """
+def status(*, json: bool) -> None:
+    """Does `entrepot vault status`."""
     with here.database() as settings:
         newest, used = here.run(look(settings), settings.database_url)
     if json:
@@ -41,12 +33,8 @@ async def look(settings: Settings) -> tuple[str, Mapping[str, int]]:
             return house.vault.newest, await rotation.keys_in_use(db)
 
 
-@group.command()
 def rotate() -> None:
-    """Seal every secret again by the newest key, the last of ENTREPOT_VAULT_KEYS; the market may run.
-
-    Exit status: 0 done or nothing to do, 1 a secret's key is not among those given, 2 a setting cannot be used.
-    """
+    """Does `entrepot vault rotate`."""
     with here.database() as settings:
         try:
             names = here.run(turn(settings), settings.database_url)

@@ -15,13 +15,8 @@ FORM = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 def worker() -> None:
-    """Run tasks and services until Ctrl-C or SIGTERM; start as many on as many machines as you like.
-
-    Every tick of a task runs once, and every service on one worker at a time, however many there are. Exit status: 0
-    stopped as asked, 1 the database is behind this release, 2 a setting cannot be used.
-    """
+    """Does `entrepot worker`."""
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=FORM)
-    logging.getLogger("alembic").setLevel(logging.WARNING)
     with here.database() as settings:
         here.run(here.until_stopped(work(settings)), settings.database_url, uvloop.new_event_loop)
 

@@ -4,18 +4,19 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
-from typing import Any
-
-import sqlalchemy as sa
-import typer
+from typing import TYPE_CHECKING, Any
 
 from entrepot.kernel.cache.kind import Cached
 from entrepot.kernel.db.doors import Write
+from entrepot.kernel.deferred import ByName
 from entrepot.kernel.http.route import Route
 from entrepot.kernel.machine import Machine
 from entrepot.kernel.values import PublicKey
 from entrepot.kernel.wallet import Wallet
 from entrepot.kernel.work.task import Service, Task
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
 
 OnSignIn = Callable[[Write, Wallet, PublicKey | None], Awaitable[None]]
 
@@ -67,11 +68,14 @@ class Partitioned:
 class App:
     """An application's whole declaration.
 
-    `name` is also its PostgreSQL schema, its URL prefix below /api/v1, its command group and its package.
+    `name` is also its PostgreSQL schema, its URL prefix below /api/v1, its command group and its package. What
+    `entrepot <name>` offers to operators is COMMANDS of its module `commands`, where there is one: the command line
+    reads that without this declaration, which imports the whole app.
     """
 
     name: str
-    tables: sa.MetaData
+    tables: ByName["sa.MetaData"] = ByName()  # noqa: RUF009 - no default, but where it is kept
+    """Named, because who serves or works asks PostgreSQL alone, and SQLAlchemy costs each process 0.4 s of CPU."""
     routes: tuple[Route, ...] = ()
     prefix: str | None = None
     """The URL prefix where it is not the name; the kernel's own routes stand directly below /api/v1."""
@@ -91,8 +95,6 @@ class App:
     """The kinds of answers that may be kept; a route names one, and whoever writes what it shows has it forgotten."""
     append_only: frozenset[str] = frozenset()
     """Tables in which the server may neither change nor delete a row."""
-    commands: typer.Typer | None = None
-    """What `entrepot <name>` offers to operators."""
     keeps: tuple[type, ...] = ()
     """What its operations share while the process lives, such as a cache: the house makes one of each type, without
     arguments, and hands it to whoever names the type as a parameter."""

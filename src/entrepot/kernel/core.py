@@ -11,7 +11,6 @@ from entrepot.kernel.monitor import routes as monitor
 from entrepot.kernel.monitor.evaluate import evaluate
 from entrepot.kernel.monitor.maintenance import every_day
 from entrepot.kernel.monitor.statements import Statements
-from entrepot.kernel.tables import METADATA
 from entrepot.kernel.upkeep import routes as upkeep
 from entrepot.kernel.upkeep.archive.model import ARCHIVE
 from entrepot.kernel.upkeep.backup import wal, work
@@ -26,7 +25,7 @@ PASSING = "Only what is still valid is kept; a task removes the rest every hour.
 CORE = App(
     name="core",
     prefix="",
-    tables=METADATA,
+    tables="entrepot.kernel.tables:METADATA",
     routes=(*ROUTES, *upkeep.ROUTES, *monitor.ROUTES),
     keeps=(Statements,),
     tasks=(

@@ -3,7 +3,7 @@
 from functools import lru_cache
 from typing import Any, ClassVar, Self
 
-from eth_utils.crypto import keccak
+from eth_hash.auto import keccak
 
 from entrepot.kernel.values import Value
 
@@ -16,7 +16,7 @@ def checksum(address: str) -> str:
     digits = address[2:].lower()
     if len(address) != 42 or address[:2] != "0x" or digits.strip("0123456789abcdef"):
         raise ValueError("must be 0x and 40 hexadecimal digits")
-    digest = keccak(text=digits).hex()
+    digest = keccak(digits.encode()).hex()
     return "0x" + "".join(c.upper() if int(h, 16) > 7 else c for c, h in zip(digits, digest, strict=False))
 
 

@@ -105,7 +105,8 @@ def test_a_backup_that_is_damaged_is_not_proven_and_the_doctor_says_so(shell: Sh
     assert "was altered or cut off" in told.stdout
     told_by_doctor = on_backups(shell)
     assert any(what.startswith("the last verification failed: ") for _, what, _ in told_by_doctor)
-    assert ("bad", "the archive of the WAL is empty", "entrepot worker") in told_by_doctor
+    mend = "entrepot worker; if one is at work, see docs/operations/wal-archive.md"
+    assert ("bad", "the archive of the WAL is empty", mend) in told_by_doctor
 
 
 def test_what_cannot_be_done_is_a_sentence_a_remedy_and_a_status(shell: Shell, cellar: Cellar) -> None:

@@ -3,13 +3,11 @@
 from datetime import timedelta
 
 from entrepot.apps.escrow.caches import ARBITRATORS, PRODUCT_LISTS, PROFILES
-from entrepot.apps.escrow.commands import COMMANDS
 from entrepot.apps.escrow.invariants import INVARIANTS
 from entrepot.apps.escrow.model import ORDER, PRODUCT
 from entrepot.apps.escrow.operations.profiles import on_sign_in
 from entrepot.apps.escrow.routes import ROUTES
 from entrepot.apps.escrow.store.search import Samples
-from entrepot.apps.escrow.tables import METADATA
 from entrepot.apps.escrow.tasks import SERVICES, TASKS
 from entrepot.kernel.app import App, Expire, Keep
 
@@ -17,13 +15,12 @@ ENDED = "('completed', 'resolved_buyer', 'resolved_seller', 'cancelled', 'expire
 
 APP = App(
     name="escrow",
-    tables=METADATA,
+    tables="entrepot.apps.escrow.tables:METADATA",
     routes=ROUTES,
     on_sign_in=on_sign_in,
     keeps=(Samples,),
     tasks=TASKS,
     services=SERVICES,
-    commands=COMMANDS,
     contracts=("P2PEscrow", "ArbitratorPool"),
     machines={"orders.status": ORDER, "products.status": PRODUCT},
     invariants=INVARIANTS,

@@ -7,24 +7,30 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import msgspec
 
 from entrepot.kernel.cache.busts import Busts
 from entrepot.kernel.cache.counts import Counts
-from entrepot.kernel.cache.far import Far, Lock, Stored, name_of
 from entrepot.kernel.cache.follower import Follower, Moment
 from entrepot.kernel.cache.kind import Cached
 from entrepot.kernel.cache.near import Entry, Near
+from entrepot.kernel.cache.stored import Lock, Stored, name_of
 from entrepot.kernel.db.causal import UNKNOWN, Bookmark, Progress
 from entrepot.kernel.db.database import Database
 from entrepot.kernel.db.doors import Write
 from entrepot.kernel.db.listener import listen
+from entrepot.kernel.deferred import by_name
 from entrepot.kernel.refusal import Unavailable
 from entrepot.kernel.settings import Settings
 
+if TYPE_CHECKING:
+    from entrepot.kernel.cache.far import Far
+
 LOG = logging.getLogger("entrepot.cache")
+FAR = by_name("entrepot.kernel.cache.far:Far")
+"""Imported where there is a Redis: its client costs each process 0.3 s of CPU."""
 LAST_PARTS = (10, 25)
 """The last percents of an answer's time, in which it is renewed; each process draws one, so that they do not meet."""
 MARGIN = 60.0  # seconds beyond the longest time of any kind for which busts are remembered
@@ -69,7 +75,9 @@ class Cache(AbstractAsyncContextManager["Cache"]):
         lasts = max((kind.ttl.total_seconds() for kind in self.kinds), default=0.0)
         self.busts = Busts(lasts + MARGIN, self.counts)
         self.follower = Follower(database, self.busts, self.near)
-        self.far = Far(settings.redis_url, settings.redis_timeout, self.counts) if settings.redis_url else None
+        self.far: Far | None = None
+        if settings.redis_url:
+            self.far = FAR(settings.redis_url, settings.redis_timeout, self.counts)
         self._flights: dict[bytes, Flight] = {}
         self._loads = asyncio.Semaphore(settings.cache_loads)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -151,7 +159,7 @@ class Cache(AbstractAsyncContextManager["Cache"]):
         try:
             newer = await self._fly(request, entry)
         except Exception as error:  # noqa: BLE001 - who asks when its time is over is told
-            LOG.info("%s was not renewed: %s", request.kind.name, error or type(error).__name__)
+            LOG.info("%s was not renewed: %s", request.kind.name, str(error) or type(error).__name__)
             newer = None
         if newer is None:
             entry.renew_at = monotonic() + request.kind.ttl.total_seconds() / 20
@@ -215,7 +223,7 @@ class Cache(AbstractAsyncContextManager["Cache"]):
         self.near.put(request.key, entry)
         return entry
 
-    async def _load(self, request: Request, far: Far | None = None) -> Entry:
+    async def _load(self, request: Request, far: "Far | None" = None) -> Entry:
         """From the database. An answer that may not know of a write that was heard of is kept nowhere."""
         await self._place()
         try:

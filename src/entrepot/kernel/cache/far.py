@@ -1,8 +1,6 @@
 """The far tier: entries in Redis, shared by every process. Whatever goes wrong there is a miss, and never an error."""
 
-import hashlib
 import logging
-from enum import Enum
 from time import monotonic
 from typing import Any
 
@@ -13,7 +11,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from entrepot.kernel.cache.counts import Counts
-from entrepot.kernel.work.outbox import Snapshot
+from entrepot.kernel.cache.stored import Lock, Stored
 
 LOG = logging.getLogger("entrepot.cache")
 CONNECTIONS = 16
@@ -23,28 +21,6 @@ SHORTEST_REST, LONGEST_REST = 0.2, 5.0
 LOCK_LASTS = 10_000  # milliseconds, where its holder dies
 TROUBLE = (RedisError, OSError, TimeoutError)
 UNLOCK = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) else return 0 end"
-
-
-class Stored(msgspec.Struct, frozen=True, array_like=True):
-    """An entry as Redis keeps it."""
-
-    snapshot: Snapshot
-    """What was committed, at least, when its answer began to be asked for."""
-    deadline: float
-    """Until when it may be served, by the database's clock."""
-    place: int
-    """Nothing in it was committed later than at this place of the log; 0 where nobody asked."""
-    shows: int
-    """Everything that was committed earlier than at this place is in it; 0 where that is not known."""
-    body: bytes
-
-
-class Lock(Enum):
-    """What became of an attempt to be the one who loads."""
-
-    MINE = "mine"
-    ANOTHERS = "another's"
-    UNKNOWN = "Redis does not say"
 
 
 ENCODER, DECODER = msgspec.msgpack.Encoder(), msgspec.msgpack.Decoder(Stored)
@@ -123,13 +99,8 @@ class Far:
         if self._failures < FAILURES or not self.is_up:
             return
         self._closed_until = monotonic() + self._rest
-        LOG.warning("Redis does not answer: %s; again in %.1f s", error or type(error).__name__, self._rest)
+        LOG.warning("Redis does not answer: %s; again in %.1f s", str(error) or type(error).__name__, self._rest)
         self._rest = min(2 * self._rest, LONGEST_REST)
-
-
-def name_of(world: str, key: bytes) -> str:
-    """The name that an entry has in Redis. Another world's entries are others."""
-    return f"entrepot:{world}:{hashlib.sha256(key).hexdigest()}"
 
 
 def _lock(name: str) -> str:

@@ -14,7 +14,7 @@ from eth_abi.decoding import StringDecoder
 from eth_abi.exceptions import DecodingError, EncodingError
 from eth_abi.grammar import parse
 from eth_abi.registry import BaseEquals, registry
-from eth_utils.crypto import keccak
+from eth_hash.auto import keccak
 
 from entrepot.kernel.chain.rpc import Log
 from entrepot.kernel.wallet import checksum
@@ -164,7 +164,7 @@ class Contract:
     def _add_event(self, entry: Mapping[str, Any], declared: Mapping[str, type[Event]]) -> None:
         name, fields = entry["name"], _parameters(entry["inputs"])
         signature = _signature(name, fields)
-        topic = "0x" + keccak(text=signature).hex()
+        topic = "0x" + keccak(signature.encode()).hex()
         if topic in self._decoders:
             raise ValueError(f"the ABI has two events {signature}")
         wanted = tuple(field.field for field in fields)
@@ -321,7 +321,7 @@ def _encode(name: str, inputs: Sequence[Parameter], arguments: Sequence[object])
 
 def _function(entry: Mapping[str, Any]) -> Function:
     inputs, outputs = _parameters(entry["inputs"]), _parameters(entry.get("outputs", ()))
-    selector = keccak(text=_signature(entry["name"], inputs))[:4]
+    selector = keccak(_signature(entry["name"], inputs).encode())[:4]
     return Function(entry["name"], selector, inputs, outputs)
 
 

@@ -11,7 +11,7 @@ from typing import Any, Self, TypeVar, overload
 import aiohttp
 import msgspec
 import stamina
-from eth_utils.crypto import keccak
+from eth_hash.auto import keccak
 
 from entrepot.kernel.chain.endpoint import (
     BadAnswer,

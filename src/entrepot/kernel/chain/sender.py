@@ -7,12 +7,11 @@ that no gap stays in front of the next. Two processes may send for one account: 
 import logging
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import msgspec
-from eth_account.signers.local import LocalAccount
-from eth_utils.crypto import keccak
+from eth_hash.auto import keccak
 
 from entrepot.kernel.chain.chains import Chain
 from entrepot.kernel.chain.rpc import Fees, Node, RpcError
@@ -20,6 +19,9 @@ from entrepot.kernel.db.database import Database
 from entrepot.kernel.db.query import Query
 from entrepot.kernel.values import new_id
 from entrepot.kernel.wallet import Wallet
+
+if TYPE_CHECKING:  # see kernel/chain/keys.py
+    from eth_account.signers.local import LocalAccount
 
 LOG = logging.getLogger("entrepot.chain")
 SPARE_GAS = 1.3
@@ -80,7 +82,7 @@ class Sender:
 
     database: Database
     chain: Chain
-    key: LocalAccount
+    key: "LocalAccount"
     stuck_after: timedelta = STUCK_AFTER
 
     @property

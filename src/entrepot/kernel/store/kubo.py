@@ -78,5 +78,5 @@ class Kubo(Objects):
             async with self._http.post(url, params=query, data=form) as answer:
                 return answer.status, await answer.read()
         except (aiohttp.ClientError, TimeoutError) as error:
-            LOG.warning("kubo does not answer to %s: %s", command, error or type(error).__name__)
+            LOG.warning("kubo does not answer to %s: %s", command, str(error) or type(error).__name__)
             raise unavailable() from None

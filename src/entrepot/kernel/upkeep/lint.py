@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from entrepot.kernel.app import App
-from entrepot.kernel.upkeep import migrate
+from entrepot.kernel.upkeep import revisions
 
 OLDEST = "15"
 """The PostgreSQL that the house asks for at least."""
@@ -38,7 +38,7 @@ def program() -> Path:
 
 def migrations(apps: Iterable[App]) -> list[Path]:
     """Every file of SQL that brings a schema forward."""
-    return sorted(file for app in apps for file in (migrate.home(app) / "versions").glob("*.up.sql"))
+    return sorted(file for app in apps for file in (revisions.home(app) / "versions").glob("*.up.sql"))
 
 
 def lint(apps: Iterable[App]) -> list[str]:

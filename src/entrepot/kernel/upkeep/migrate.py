@@ -2,8 +2,6 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,7 +12,6 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -23,6 +20,7 @@ from entrepot.kernel import clock
 from entrepot.kernel.app import App
 from entrepot.kernel.db.doors import Write
 from entrepot.kernel.upkeep import partitions
+from entrepot.kernel.upkeep.revisions import home
 
 T = TypeVar("T")
 LOCK = 0x656E7472  # "entr"
@@ -36,20 +34,6 @@ TABLES = """
     WHERE n.oid = to_regnamespace(:schema) AND relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT relispartition
 """
 """What the server is given rights to: a partition is reached by its table, and so only."""
-
-
-@dataclass(frozen=True)
-class Standing:
-    """Where an app's schema stands: the revision it has, and the one that this release brings."""
-
-    app: str
-    has: str | None
-    head: str
-
-    @property
-    def is_current(self) -> bool:
-        """Whether there is nothing to do."""
-        return self.has == self.head
 
 
 async def with_connection(url: str, work: Callable[[Connection], T]) -> T:
@@ -75,10 +59,11 @@ def config(app: App, connection: Connection | None = None) -> Config:
     return made
 
 
-def home(app: App) -> Path:
-    """The folder of an app's migrations."""
-    package = "entrepot.kernel" if app.name == "core" else f"entrepot.apps.{app.name}"
-    return Path(str(import_module(package).__file__)).parent / "migrations"
+def names_of_partitions(connection: sa.Connection, schema: str) -> set[str]:
+    """What alembic sees as tables and no `tables.py` speaks of."""
+    query = """SELECT relname FROM pg_class
+        WHERE relispartition AND relkind = 'r' AND relnamespace = to_regnamespace(:schema)"""
+    return {row[0] for row in connection.execute(sa.text(query), {"schema": f'"{schema}"'})}
 
 
 @contextmanager
@@ -200,20 +185,6 @@ def lock_timed_out(error: Exception) -> bool:
     return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) == "55P03"
 
 
-async def status(url: str, apps: Sequence[App]) -> list[Standing]:
-    """Where every app's schema stands."""
-
-    def work(connection: Connection) -> list[Standing]:
-        found = []
-        for app in apps:
-            script = ScriptDirectory.from_config(config(app))
-            context = MigrationContext.configure(connection, opts={"version_table_schema": app.name})
-            found.append(Standing(app.name, context.get_current_revision(), script.get_current_head() or ""))
-        return found
-
-    return await with_connection(url, work)
-
-
 async def new(url: str, app: App, message: str) -> Path:
     """Writes a migration from what `tables.py` has and the database has not; to be read before it is kept."""
 
@@ -228,7 +199,7 @@ async def differences(url: str, app: App) -> list[str]:
     """Where a migrated schema and `tables.py` disagree; empty when they do not."""
 
     def work(connection: Connection) -> list[str]:
-        not_ours = {"alembic_version", *partitions.names_of_partitions(connection, app.name)}
+        not_ours = {"alembic_version", *names_of_partitions(connection, app.name)}
         context = MigrationContext.configure(
             connection,
             opts={

@@ -4,8 +4,6 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-import sqlalchemy as sa
-
 from entrepot.kernel import clock
 from entrepot.kernel.app import App, Apps, Partitioned, Period
 from entrepot.kernel.db.doors import Read, Write
@@ -108,10 +106,3 @@ async def add(db: Write, schema: str, table: str, partition: Partition) -> None:
 async def keep_ahead(db: Write, apps: Apps) -> None:
     """Makes the partitions that will be needed."""
     await make(db, apps, clock.now())
-
-
-def names_of_partitions(connection: sa.Connection, schema: str) -> set[str]:
-    """What alembic sees as tables and no `tables.py` speaks of."""
-    query = """SELECT relname FROM pg_class
-        WHERE relispartition AND relkind = 'r' AND relnamespace = to_regnamespace(:schema)"""
-    return {row[0] for row in connection.execute(sa.text(query), {"schema": f'"{schema}"'})}

@@ -1,7 +1,6 @@
 """`entrepot escrow audit`: what the mirror and the contract say differently."""
 
 from collections.abc import Sequence
-from typing import Annotated
 
 import msgspec
 import typer
@@ -15,17 +14,8 @@ from entrepot.kernel.db.database import Database
 from entrepot.kernel.values import write_value
 
 
-def audit(
-    context: typer.Context,
-    *,
-    json: Annotated[bool, typer.Option("--json", help="Answer JSON.")] = False,
-    every: Annotated[bool, typer.Option("--all", help="Compare orders that have ended, too.")] = False,
-) -> None:
-    """Compare open orders, arbitrators and credits with the contracts' own views, on every chain; tell what differs.
-
-    May run at any time, as it compares at the block that the mirror has reached. Changes nothing. Exit status: 0
-    nothing differs, 1 something does or could not be compared, 2 a setting cannot be used.
-    """
+def audit(context: typer.Context, *, json: bool, every: bool) -> None:
+    """Does `entrepot escrow audit`."""
     in_house: InHouse = context.obj
     found = in_house(quietly if json else watched, every=every)
     if json:

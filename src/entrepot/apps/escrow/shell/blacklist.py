@@ -1,7 +1,6 @@
 """`entrepot escrow blacklist`: what the operator's routes do, and the import of a list, without a server."""
 
 from pathlib import Path
-from typing import Annotated
 
 import msgspec
 import typer
@@ -17,10 +16,6 @@ from entrepot.kernel.command import InHouse
 from entrepot.kernel.db.database import Database
 from entrepot.kernel.values import write_value
 from entrepot.kernel.wallet import Wallet
-
-group = typer.Typer(no_args_is_help=True, help="The wallets that may not trade here: list, add, remove, import.")
-Address = Annotated[str, typer.Argument(metavar="WALLET", help="Its address.")]
-Why = Annotated[str, typer.Option(help="Why they may not trade, in at most 200 characters.")]
 
 
 def read_wallet(text: str) -> Wallet:
@@ -49,17 +44,8 @@ def read_file(file: Path) -> list[Wallet]:
         raise Failed(f"{file.name} is no text in UTF-8", "nothing was imported") from None
 
 
-@group.command("list")
-def show(
-    context: typer.Context,
-    source: Annotated[BlacklistSource | None, typer.Option(help="Only those from this source.")] = None,
-    *,
-    json: Annotated[bool, typer.Option("--json", help="Answer JSON.")] = False,
-) -> None:
-    """Show who is on the blacklist, the newest first.
-
-    Exit status: 0 done, 1 the database is behind this release or does not answer, 2 bad usage.
-    """
+def show(context: typer.Context, source: BlacklistSource | None, *, json: bool) -> None:
+    """Does `entrepot escrow blacklist list`."""
     in_house: InHouse = context.obj
     found = in_house(everyone, source=source)
     if json:
@@ -69,17 +55,8 @@ def show(
     console.table(("wallet", "source", "since (UTC)", "reason"), rows)
 
 
-@group.command()
-def add(
-    context: typer.Context,
-    wallet: Address,
-    reason: Why,
-    source: Annotated[BlacklistSource, typer.Option(help="Who says so.")] = BlacklistSource.MANUAL,
-) -> None:
-    """Put a wallet on the blacklist, sign it out, hide its listings and end its reservations.
-
-    Exit status: 0 done, 1 it is there already or the database does not answer, 2 bad usage.
-    """
+def add(context: typer.Context, wallet: str, reason: str, source: BlacklistSource) -> None:
+    """Does `entrepot escrow blacklist add`."""
     in_house: InHouse = context.obj
     given = read_wallet(wallet)
     if not in_house(put, wallets=[given], reason=read_reason(reason), source=source, bar=None):
@@ -87,12 +64,8 @@ def add(
     console.mark("good", f"{given} is on the blacklist")
 
 
-@group.command()
-def remove(context: typer.Context, wallet: Address) -> None:
-    """Take a wallet off the blacklist; its listings are shown again.
-
-    Exit status: 0 done, 1 it is not there or the database does not answer, 2 bad usage.
-    """
+def remove(context: typer.Context, wallet: str) -> None:
+    """Does `entrepot escrow blacklist remove`."""
     in_house: InHouse = context.obj
     given = read_wallet(wallet)
     try:
@@ -102,17 +75,8 @@ def remove(context: typer.Context, wallet: Address) -> None:
     console.mark("good", f"{given} is off the blacklist")
 
 
-@group.command("import")
-def import_file(
-    context: typer.Context,
-    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="One address a line; # begins a comment.")],
-    source: Annotated[BlacklistSource, typer.Option(help="Who says so.")],
-    reason: Why,
-) -> None:
-    """Put every wallet of a list on the blacklist, or none where a line of it is no address.
-
-    Those that are there already stay as they are. Exit status: 0 done, 1 nothing was imported, 2 bad usage.
-    """
+def import_file(context: typer.Context, file: Path, source: BlacklistSource, reason: str) -> None:
+    """Does `entrepot escrow blacklist import`."""
     in_house: InHouse = context.obj
     why, wallets = read_reason(reason), read_file(file)
     with console.bar("Importing", len(wallets), f"read {len(wallets)} wallets from {file.name}") as bar:

@@ -4,7 +4,7 @@ from functools import cache
 
 from alembic import context
 
-from entrepot.kernel.upkeep.partitions import names_of_partitions
+from entrepot.kernel.upkeep.migrate import names_of_partitions
 
 options = context.config.attributes
 

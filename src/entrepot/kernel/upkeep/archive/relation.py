@@ -3,13 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-
-import sqlalchemy as sa
+from typing import TYPE_CHECKING
+from uuid import UUID
 
 from entrepot.kernel.app import App, Expire
 from entrepot.kernel.db.doors import Read
 from entrepot.kernel.db.query import Query
 from entrepot.kernel.upkeep.archive.model import Column
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
 
 # What PostgreSQL computes itself is neither archived nor brought back.
 COLUMNS = Query("""
@@ -62,7 +65,7 @@ class Relation:
     """A table with its rule."""
 
     app: App
-    table: sa.Table
+    table: "sa.Table"
     rule: Expire
 
     @property
@@ -78,7 +81,7 @@ class Relation:
     def within(self, lower: datetime | None, upper: datetime) -> str:
         """That a row's time lies from `lower` up to and without `upper`."""
         column = f"t.{quoted(self.rule.column)}"
-        bound = least_id if isinstance(self.table.columns[self.rule.column].type, sa.Uuid) else literal
+        bound = least_id if self.table.columns[self.rule.column].type.python_type is UUID else literal
         return " AND ".join(([] if lower is None else [f"{column} >= {bound(lower)}"]) + [f"{column} < {bound(upper)}"])
 
     @property

@@ -47,7 +47,7 @@ async def connected(url: str) -> AsyncIterator[asyncpg.Connection]:
     try:
         connection = await asyncpg.connect(url, timeout=10, server_settings={"statement_timeout": "0"})
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
-        raise BackupFailed(f"the database does not answer: {error or type(error).__name__}") from error
+        raise BackupFailed(f"the database does not answer: {str(error) or type(error).__name__}") from error
     try:
         yield connection
     finally:

@@ -17,7 +17,7 @@ import asyncpg
 from entrepot.kernel import clock
 from entrepot.kernel.app import Apps
 from entrepot.kernel.settings import Settings
-from entrepot.kernel.upkeep import migrate
+from entrepot.kernel.upkeep import revisions
 from entrepot.kernel.upkeep.backup import server
 from entrepot.kernel.upkeep.backup.copy import Copy, Target
 from entrepot.kernel.upkeep.backup.mark import Content, Mark, contents, contents_of_copy, marked
@@ -185,7 +185,7 @@ def differences(primary: Mapping[str, Content], copy: Mapping[str, Content]) -> 
 
 async def _examine(copy: Copy, apps: Apps, found: Found) -> None:
     """What must be true of every copy by itself."""
-    for standing in await migrate.status(copy.url, apps):
+    for standing in await revisions.status(copy.url, apps):
         if not standing.is_current:
             found.wrong.append(f"the schema {standing.app} stands at {standing.has}, this release's is {standing.head}")
     async with server.connected(copy.url) as connection:

@@ -1,5 +1,6 @@
 """What the worker and the command line do with backups: make one and note it, verify one and note that, prune."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -131,6 +132,13 @@ async def weekly(settings: Settings, database: Database, apps: Apps) -> None:
 async def _place(settings: Settings) -> Place:
     async with server.connected(server.address(settings)) as connection:
         return place_of(settings, (await server.cluster(connection)).system)
+
+
+async def reaches(settings: Settings) -> datetime | None:
+    """Up to when the WAL is archived, if any is. Raises `BackupFailed`; who cancels it does not wait for the store."""
+    place = await _place(settings)
+    position = await asyncio.to_thread(place.position)
+    return position.at if position else None
 
 
 async def alarms(settings: Settings, database: Database) -> list[str]:
