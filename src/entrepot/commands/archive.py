@@ -37,6 +37,8 @@ def run(*, json: bool) -> None:
         done = in_house(retention.run)
     except Refusal as refused:
         raise Failed(refused.message) from None
+    except retention.RetentionFailed as failed:
+        raise Failed(f"it was ended early: {failed}", "entrepot retention run") from None
     if json:
         console.as_json(done)
     else:

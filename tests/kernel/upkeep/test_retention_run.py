@@ -14,8 +14,12 @@ import asyncpg
 import pytest
 
 from entrepot import cli
+from entrepot.kernel import clock
+from entrepot.kernel.app import Apps
 from entrepot.kernel.core import CORE
 from entrepot.kernel.db.database import Database
+from entrepot.kernel.store.archives import archives_of
+from entrepot.kernel.upkeep import retention
 from entrepot.kernel.upkeep.archive.refusals import RetentionRunning
 from entrepot.kernel.upkeep.partitions import cover
 from entrepot.kernel.upkeep.retention import RetentionFailed, alone
@@ -92,6 +96,17 @@ async def test_a_run_that_lost_its_lease_ends_as_a_failure_and_not_as_the_end_of
     assert us.cancelling() == 0
 
 
+@pytest.mark.parametrize("runs", [retention.run, retention.run_now])
+async def test_a_machine_whose_clock_is_ahead_lets_nothing_go_early(
+    database: TestDatabase, old: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, runs: Callable[..., Any]
+) -> None:
+    settings = settings_for(database, retention_needs_backup=False, archives_url=tmp_path.as_uri())
+    monkeypatch.setattr(clock, "now", lambda: datetime.now(UTC) + timedelta(days=4000))
+    async with Database(database.url, settings) as doors:
+        done = await runs(doors, archives_of(settings), Apps((CORE,)), settings)
+    assert (done.removed_rows, done.expired_archives, done.failures) == (old, 0, [])
+
+
 def test_it_runs_every_night_at_two() -> None:
     (task,) = (task for task in CORE.tasks if task.name == "core.retention")
     assert next_tick(task.cron, datetime(2026, 2, 27, 15, tzinfo=UTC)) == datetime(2026, 2, 28, 2, tzinfo=UTC)
@@ -137,3 +152,20 @@ async def test_an_operator_archives_lists_verifies_and_restores_by_hand(
     (tmp_path / f"archives/core/system_metrics/{archive['id']}.parquet").unlink()
     status, said = await command("archive", "verify")
     assert (status, "1 of 1 archives are damaged" in said) == (1, True)
+
+
+async def test_a_run_by_hand_that_loses_its_lease_says_so(
+    command: Command, owner: asyncpg.Connection, old: int
+) -> None:
+    await owner.execute("""
+        CREATE FUNCTION core.lose() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN
+            UPDATE core.leases SET owner = gen_random_uuid(), expires_at = now() + interval '1 hour'
+                WHERE name = 'retention';
+            PERFORM pg_sleep(3);
+            RETURN new;
+        END $$;
+        CREATE TRIGGER lose BEFORE INSERT ON core.archives FOR EACH ROW EXECUTE FUNCTION core.lose();
+    """)
+    status, said = await command("retention", "run")
+    assert (status, "lost the lease retention" in said, "Traceback" in said) == (1, True, False)
+    assert await owner.fetchval("SELECT count(*) FROM core.system_metrics") == old

@@ -11,6 +11,7 @@ import obstore
 from obstore.store import LocalStore, ObjectStore, from_url
 
 from entrepot.kernel.settings import BadSettings, Settings
+from entrepot.kernel.store import durable
 from entrepot.kernel.store.objects import ObjectMissing
 
 
@@ -25,7 +26,7 @@ class Archives:
 
     def writer(self, name: str) -> "Writing":
         """A binary file that is there once it was kept; for use in a thread."""
-        return Writing(obstore.open_writer(self.store, name))
+        return Writing(durable.writer(self.store, name))
 
     async def reader(self, name: str) -> "Reading":
         """A binary file, for use in a thread; raises `ObjectMissing`."""
@@ -36,7 +37,7 @@ class Archives:
 
     async def put(self, name: str, content: bytes) -> None:
         """A small object, whole."""
-        await obstore.put_async(self.store, name, content)
+        await asyncio.to_thread(durable.put, self.store, name, content)
 
     async def get(self, name: str) -> bytes:
         """A small object, whole; raises `ObjectMissing`."""
@@ -65,7 +66,7 @@ def _remove_cut_off(path: Path) -> None:
 class Writing:
     """An object being written, as Arrow wants a file. Not one of Python's: those close, and so keep, what was left."""
 
-    def __init__(self, file: Any) -> None:
+    def __init__(self, file: durable.Writer) -> None:
         self.file = file
         self.closed = False
 

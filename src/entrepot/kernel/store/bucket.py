@@ -1,11 +1,13 @@
 """The object store in a folder, or in a bucket of a cloud."""
 
+import asyncio
 import logging
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import ObjectStore
 
+from entrepot.kernel.store import durable
 from entrepot.kernel.store.cid import Cid, cid_of
 from entrepot.kernel.store.objects import ObjectMissing, Objects, unavailable
 
@@ -23,7 +25,7 @@ class Bucket(Objects):
     async def put(self, content: bytes) -> Cid:
         address = cid_of(content)
         try:
-            await obstore.put_async(self.store, place(address), content, mode="create")
+            await asyncio.to_thread(durable.put, self.store, place(address), content, new=True)
         except AlreadyExistsError:
             await self.get(address)
         except (BaseError, OSError) as error:

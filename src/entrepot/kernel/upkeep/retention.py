@@ -1,9 +1,8 @@
 """Retention: what is old is archived, proven, covered by a proven backup, and only then leaves the database."""
 
-import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from time import monotonic
@@ -15,20 +14,22 @@ import stamina
 from entrepot.kernel import clock
 from entrepot.kernel.app import Apps, Expire
 from entrepot.kernel.db.database import Database
+from entrepot.kernel.db.query import Query
 from entrepot.kernel.settings import BadSettings, Settings
 from entrepot.kernel.store.archives import Archives
 from entrepot.kernel.upkeep import partitions
-from entrepot.kernel.upkeep.archive import ledger, making, removing
+from entrepot.kernel.upkeep.alone import LEASE
+from entrepot.kernel.upkeep.alone import alone as only_one
+from entrepot.kernel.upkeep.archive import ledger, making, removing, restoring
 from entrepot.kernel.upkeep.archive.making import Span
 from entrepot.kernel.upkeep.archive.model import Archive, ArchiveState
 from entrepot.kernel.upkeep.archive.refusals import RetentionRunning
 from entrepot.kernel.upkeep.archive.relation import Relation
 from entrepot.kernel.upkeep.evidence import covered
-from entrepot.kernel.work.lease import held
 
 LOG = logging.getLogger("entrepot.retention")
 MOST_ROWS = 1_000_000  # in one archive of single rows, or as many more as share their time with the last
-LEASE = timedelta(seconds=15)
+NOW = Query("SELECT clock_timestamp()")
 IN_A_REQUEST = 20.0  # seconds after which a run that a request started leaves the rest to the next
 
 
@@ -119,7 +120,7 @@ class Run:
                 await ledger.move(db, dead, ArchiveState.VOID, "it was cut off")
         ready = await self._archives(relation, ArchiveState.PROVEN, ArchiveState.REMOVING)
         for archive in ready:
-            await self._remove(relation, archive)
+            await self._remove(relation, archive, has_waited=True)
         async for span in self._due(relation, before):
             archive = await making.make(self.database, self.archives, relation, span)
             self.done.archives += 1
@@ -150,8 +151,12 @@ class Run:
                 return
             yield Span(lower, row["at"] or before)
 
-    async def _remove(self, relation: Relation, archive: Archive) -> None:
-        """Lets the rows go that the archive holds, if a backup has them too."""
+    async def _remove(self, relation: Relation, archive: Archive, *, has_waited: bool = False) -> None:
+        """Lets the rows go that the archive holds, if a backup has them too.
+
+        One that has waited is read back once more: the store may have lost it since, or what we know of it may be older
+        than the store, after the database was restored to an earlier moment.
+        """
         if self.is_late():
             return
         assert archive.proven_at is not None
@@ -160,6 +165,9 @@ class Run:
                 if not await covered(db, archive.proven_at):
                     self.done.waiting += 1
                     return
+        if has_waited and (reason := await restoring.damage(self.archives, archive)) is not None:
+            await self._distrust(relation, archive, reason)
+            return
         if archive.partition is None:
             self.done.removed_rows += await removing.delete_rows(
                 self.database, self.archives, relation, archive, self.is_late
@@ -170,6 +178,14 @@ class Run:
                 if await removing.drop_partition(self.database, relation, archive):
                     self.done.dropped_partitions += 1
                     self.done.removed_rows += archive.rows
+
+    async def _distrust(self, relation: Relation, archive: Archive, reason: str) -> None:
+        """Removes nothing for an archive that is not what was proven. Another is made, if no row has left by this."""
+        self.done.failures.append(f"{relation.name}: archive {archive.id} is not what was proven: {reason}")
+        LOG.error("%s is not what was proven: %s", archive.name, reason)
+        if archive.state is ArchiveState.PROVEN:
+            async with self.database.write() as db:
+                await ledger.move(db, archive, ArchiveState.VOID, reason)
 
     async def _expire(self, relation: Relation) -> None:
         """What lay in the store for as long as the rule says goes there too."""
@@ -186,30 +202,22 @@ class RetentionFailed(Exception):
     """A run could not do all that was due."""
 
 
-@asynccontextmanager
-async def alone(database: Database, lease: timedelta = LEASE) -> AsyncIterator[None]:
+def alone(database: Database, lease: timedelta = LEASE) -> AbstractAsyncContextManager[None]:
     """One run at a time, on any machine; refuses with `RetentionRunning`. Raises `RetentionFailed` for a lost lease."""
-    us = asyncio.current_task()
-    assert us is not None
-    async with AsyncExitStack() as stack:
-        try:
-            async with asyncio.timeout(min(1.0, lease.total_seconds() / 3)):
-                await stack.enter_async_context(held(database, "retention", lease))
-        except TimeoutError:
-            raise RetentionRunning from None
-        try:
-            yield
-        except asyncio.CancelledError as cancelled:
-            if not str(cancelled).startswith("lost the lease"):
-                raise
-            us.uncancel()
-            raise RetentionFailed(str(cancelled)) from None
+    return only_one(database, "retention", RetentionRunning(), RetentionFailed, lease)
+
+
+async def _now(database: Database) -> datetime:
+    """By the clock that is behind, this machine's or the database's: by one that is ahead, what is young would go."""
+    async with database.read() as db:
+        theirs: datetime = await db.value(NOW)
+    return min(clock.now(), theirs)
 
 
 async def run(database: Database, archives: Archives, apps: Apps, settings: Settings) -> RetentionRun:
     """A whole run, for as long as it takes."""
     async with alone(database):
-        return await Run(database, archives, apps, settings, now=clock.now())()
+        return await Run(database, archives, apps, settings, now=await _now(database))()
 
 
 async def run_every_day(database: Database, archives: Archives, apps: Apps, settings: Settings) -> None:
@@ -226,4 +234,4 @@ async def run_now(database: Database, archives: Archives, apps: Apps, settings: 
     What was begun is gone on with by the next run, be it the nightly one. Refuses while another run is at work.
     """
     async with alone(database):
-        return await Run(database, archives, apps, settings, now=clock.now(), seconds=IN_A_REQUEST)()
+        return await Run(database, archives, apps, settings, now=await _now(database), seconds=IN_A_REQUEST)()

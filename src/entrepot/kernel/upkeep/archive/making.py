@@ -123,8 +123,10 @@ async def _write_and_read(
 ) -> tuple[Sum, int]:
     """Makes object and manifest; answers what the store gives back, if that is what PostgreSQL gave."""
     wrote, columns = await _write(database, archives, relation, archive)
-    manifest = msgspec.json.encode(_manifest(archive, wrote, columns, revision))
-    await archives.put(archive.manifest, msgspec.json.format(manifest))
+    manifest = msgspec.json.format(msgspec.json.encode(_manifest(archive, wrote, columns, revision)))
+    await archives.put(archive.manifest, manifest)
+    if await archives.get(archive.manifest) != manifest:
+        raise Mismatch("the manifest is not what was written")
     found, size = await read_back(archives, archive, columns)
     if found != wrote:
         raise Mismatch(f"{wrote.rows} rows were written and {found.rows} read back, or others")

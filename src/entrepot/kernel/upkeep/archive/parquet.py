@@ -108,7 +108,7 @@ class Rows:
     def __init__(self, file: Any, columns: Sequence[Column] | None = None, position: int = 0) -> None:
         try:
             self.parquet = pq.ParquetFile(pa.PythonFile(file, mode="r"))
-        except pa.ArrowInvalid as error:
+        except (OSError, pa.ArrowException) as error:
             raise Mismatch(str(error)) from error
         noted = (self.parquet.schema_arrow.metadata or {}).get(COLUMNS, b"[]")
         self.columns = msgspec.json.decode(noted, type=list[Column])

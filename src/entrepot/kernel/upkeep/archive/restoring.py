@@ -32,13 +32,21 @@ async def found(db: Read, archive_id: UUID) -> Archive:
 
 
 async def fault(archives: Archives, archive: Archive) -> str | None:
-    """What is wrong with an archive in the store, read whole; None where nothing is."""
+    """What is wrong with an archive in the store, or with the store; None where nothing is."""
+    try:
+        return await damage(archives, archive)
+    except (BaseError, OSError) as error:
+        return f"{type(error).__name__}: {error}"
+
+
+async def damage(archives: Archives, archive: Archive) -> str | None:
+    """What is wrong with an archive, read whole; None where nothing is. Raises what the store raises."""
     try:
         manifest = msgspec.json.decode(await archives.get(archive.manifest), type=Manifest)
         held, _ = await read_back(archives, archive, list(manifest.columns))
     except ObjectMissing as missing:
         return f"{missing} is missing"
-    except (Mismatch, msgspec.DecodeError, BaseError, OSError) as error:
+    except (Mismatch, msgspec.DecodeError) as error:
         return f"{type(error).__name__}: {error}"
     if held.rows != archive.rows or held.digest != archive.content_hash:
         return f"it holds {held.rows} rows, or others, and not the {archive.rows} that were proven"

@@ -18,7 +18,7 @@ from entrepot.kernel.upkeep.backup import server
 from entrepot.kernel.upkeep.backup.model import Backup, BackupFailed, Kind
 from entrepot.kernel.upkeep.backup.place import PIECE, Place, Sink, bytes_of, place_of
 from entrepot.kernel.upkeep.backup.programs import Programs, apart, environment, find, last_words
-from entrepot.kernel.upkeep.backup.restore import on_the_way
+from entrepot.kernel.upkeep.backup.restore import on_the_way, whole
 from entrepot.kernel.values import new_id
 
 MANIFEST = "backup_manifest"
@@ -114,7 +114,7 @@ async def _hold(connection: asyncpg.Connection, identity: UUID) -> None:
 
 def _newest(place: Place) -> Backup:
     """What an incremental backup adds to."""
-    there = on_the_way(place, place.backups())
+    there = whole(on_the_way(place, place.backups()))
     if not there:
         raise BackupFailed("there is no backup that an incremental one could add to", "entrepot backup create")
     return there[-1]

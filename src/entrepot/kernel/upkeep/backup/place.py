@@ -11,6 +11,7 @@
 Without keys they are what their names say. With keys all but the JSON are sealed, and what is not sealed is refused.
 """
 
+import logging
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
@@ -27,10 +28,12 @@ from obstore.exceptions import BaseError
 from obstore.store import LocalStore, ObjectStore, from_url
 
 from entrepot.kernel.settings import BadSettings, Settings
+from entrepot.kernel.store import durable
 from entrepot.kernel.upkeep.backup.model import Backup, BackupDamaged, BackupFailed, BackupMissing, Position
 from entrepot.kernel.upkeep.backup.sealing import Key, Sealer, opened
 
 T = TypeVar("T")
+LOG = logging.getLogger("entrepot.backup")
 PIECE = 4 << 20
 PART = 8 << 20
 """Bytes that are uploaded at a time; S3 takes no part under 5 MB but the last."""
@@ -73,7 +76,7 @@ class Place:
         path, part = self.path(name), max(PART, expected // MOST_PARTS)
         try:
             # A stream that failed is not closed: only that would make it an object.
-            writer = obstore.open_writer(self.store, path, buffer_size=part, max_concurrency=2)
+            writer = durable.writer(self.store, path, part=part, at_once=2)
             sealer = Sealer(writer.write, path, self.key)
             answer = fill(sealer)
             sealer.close()
@@ -93,7 +96,7 @@ class Place:
 
     def _put(self, name: str, content: bytes) -> None:
         try:
-            obstore.put(self.store, self.path(name), content)
+            durable.put(self.store, self.path(name), content)
         except (BaseError, OSError) as error:
             raise BackupFailed(f"{name} was not kept: {error}", "look at the backups' store") from error
 
@@ -149,9 +152,33 @@ class Place:
         self._put(f"backups/{backup.id}/{NOTE}", text)
 
     def backups(self) -> list[Backup]:
-        """Every whole backup, oldest first, as it says of itself: `trust` tells whether that is so."""
-        whole = [name.partition("/")[0] for name in self.names("backups") if name.endswith(f"/{NOTE}")]
-        return sorted((self.backup(UUID(each)) for each in whole), key=lambda backup: backup.ended_at)
+        """Every whole backup, oldest first, as it says of itself: `trust` tells whether that is so.
+
+        One whose note cannot be read is none, and does not keep the others from being used: `damaged` names it.
+        """
+        return sorted((each for each in self._notes() if isinstance(each, Backup)), key=lambda each: each.ended_at)
+
+    def damaged(self) -> list[BackupDamaged]:
+        """What is wrong with the notes that cannot be read."""
+        return [each for each in self._notes() if isinstance(each, BackupDamaged)]
+
+    def usable(self) -> list[Backup]:
+        """Every whole backup, oldest first; raises `BackupDamaged` where there are none but such as cannot be read."""
+        there = self.backups()
+        if not there and (damaged := self.damaged()):
+            raise damaged[0]
+        return there
+
+    def _notes(self) -> Iterator[Backup | BackupDamaged]:
+        for name in self.names("backups"):
+            if (identity := identity_of(name)) is not None and name.endswith(f"/{NOTE}"):
+                try:
+                    yield self.backup(identity)
+                except BackupMissing:  # it was pruned since it was listed
+                    continue
+                except BackupDamaged as damaged:
+                    LOG.warning("%s", damaged)
+                    yield damaged
 
     def backup(self, identity: UUID) -> Backup:
         """The backup of that id, as it says of itself; raises `BackupMissing`."""
@@ -209,6 +236,14 @@ def systems(store: ObjectStore) -> list[str]:
 def place_of(settings: Settings, system: str, *, unsealed: bool = False) -> Place:
     """The place of one server's backups. A server that is gone is found by what it left."""
     return Place(store_of(settings), system, settings.backup_key_bytes, unsealed=unsealed)
+
+
+def identity_of(name: str) -> UUID | None:
+    """Of which backup something is that lies below `backups`; None where it is of none."""
+    try:
+        return UUID(name.partition("/")[0])
+    except ValueError:
+        return None
 
 
 def bytes_of(stream: Iterator[bytes]) -> bytes:

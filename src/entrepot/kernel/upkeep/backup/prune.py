@@ -8,7 +8,7 @@ import msgspec
 
 from entrepot.kernel import clock
 from entrepot.kernel.upkeep.backup.model import Backup, Kind, segment_number
-from entrepot.kernel.upkeep.backup.place import NOTE, VOUCHER, Place
+from entrepot.kernel.upkeep.backup.place import NOTE, VOUCHER, Place, identity_of
 
 ABANDONED = timedelta(days=7)
 """No backup takes so long: what was begun before then and is not whole was cut off."""
@@ -26,26 +26,27 @@ class Pruned(msgspec.Struct, frozen=True):
 def needed_from(there: Sequence[Backup], now: datetime, window: timedelta, dailies: int, proven: UUID | None) -> int:
     """Which of them, oldest first, is the first that is kept.
 
-    It is a full one: the newest that the beginning of the window can be restored from, or an earlier one where fewer
-    than `dailies` full ones would be kept, or where the newest proven backup stands on an earlier one.
+    It is the newest full one that the beginning of the window can be restored from, or an earlier one where fewer than
+    `dailies` full ones would be kept, or where the newest proven backup, or another that is kept, stands on one.
     """
+    place = {backup.id: index for index, backup in enumerate(there)}
     full = [index for index, backup in enumerate(there) if backup.kind is Kind.FULL]
     before = [index for index in full if there[index].ended_at <= now - window]
     if not before or len(full) < dailies:
         return 0
-    bounds = [before[-1], full[-dailies]]
-    for index, backup in enumerate(there):
-        if backup.id == proven:
-            bounds.append(max(each for each in full if each <= index))
-    return min(bounds)
+    first = min(before[-1], full[-dailies], *(index for of, index in place.items() if of == proven))
+    # An increment may have ended after a full backup that it does not stand on. One whose parent is lost stands alone.
+    while (under := min(place.get(each.parent or each.id, first) for each in there[first:])) < first:
+        first = under
+    return first
 
 
 def left_over(place: Place, until: datetime) -> list[str]:
     """What lies there of backups that were begun by then and never became whole."""
     names = place.names("backups")
-    whole = {name.partition("/")[0] for name in names if name.endswith(f"/{NOTE}")}
-    found = {name: name.partition("/")[0] for name in names}
-    return [f"backups/{name}" for name, of in found.items() if of not in whole and begun(UUID(of)) <= until]
+    whole = {identity_of(name) for name in names if name.endswith(f"/{NOTE}")}
+    found = {name: of for name in names if (of := identity_of(name)) is not None}
+    return [f"backups/{name}" for name, of in found.items() if of not in whole and begun(of) <= until]
 
 
 def begun(backup: UUID) -> datetime:

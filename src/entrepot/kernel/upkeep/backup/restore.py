@@ -59,18 +59,35 @@ def chain(there: Sequence[Backup], last: Backup) -> list[Backup]:
     return found
 
 
+def whole(there: Sequence[Backup]) -> list[Backup]:
+    """Those of which nothing is missing that they add to."""
+    known = {backup.id: backup for backup in there}
+
+    def stands(backup: Backup | None) -> bool:
+        return backup is not None and (backup.parent is None or stands(known.get(backup.parent)))
+
+    return [backup for backup in there if stands(backup)]
+
+
 def on_the_way(place: Place, there: Sequence[Backup]) -> list[Backup]:
     """The backups that lead to where the server is now: not those of a history that a restore or a failover left."""
     histories = [name for name in place.segments() if name.endswith(".history")]
     if not histories:
         return list(there)
-    left = [line.split() for line in bytes_of(place.read(f"wal/{max(histories)}.gz")).decode().splitlines()]
+    newest = max(histories)
+    left = [line.split() for line in bytes_of(place.read(f"wal/{newest}.gz")).decode().splitlines()]
     ends = {int(line[0]): Lsn.parse(line[1]) for line in left if line}
-    return [each for each in there if Lsn.parse(each.end_lsn) <= ends.get(each.timeline, Lsn.parse(each.end_lsn))]
+    now = int(newest[:8], 16)  # or a later one, whose history is not archived yet
+    return [
+        each
+        for each in there
+        if each.timeline >= now or (each.timeline in ends and Lsn.parse(each.end_lsn) <= ends[each.timeline])
+    ]
 
 
 def choose(there: Sequence[Backup], to: str) -> tuple[Backup, Target]:
     """The newest backup from which that time or LSN can be reached; the newest of all where none is asked for."""
+    there = whole(there)
     if not there:
         raise BackupFailed("there is no backup", "entrepot backup create")
     if not to:
@@ -180,7 +197,7 @@ async def restore(
     """
     place = await the_place(settings, system, unsealed=unsealed)
     programs = Programs(Path())
-    there = await apart(programs, place.backups)
+    there = await apart(programs, place.usable)
     backup, target = choose(await apart(programs, on_the_way, place, there), to)
     programs = Programs(find(backup.cluster.major, settings.postgres_programs))
     return await apart(programs, _restore, programs, place, backup, target, folder)

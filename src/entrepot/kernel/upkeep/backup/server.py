@@ -6,6 +6,7 @@ from datetime import datetime
 
 import asyncpg
 
+from entrepot.kernel.db.pool import LOST
 from entrepot.kernel.settings import Settings
 from entrepot.kernel.upkeep.backup.model import BackupFailed, Cluster
 
@@ -43,15 +44,19 @@ def address(settings: Settings) -> str:
 
 @asynccontextmanager
 async def connected(url: str) -> AsyncIterator[asyncpg.Connection]:
-    """A connection of its own, without time limit; raises `BackupFailed` where there is none."""
+    """A connection of its own, without time limit; raises `BackupFailed` where there is none, or none any more."""
     try:
         connection = await asyncpg.connect(url, timeout=10, server_settings={"statement_timeout": "0"})
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
         raise BackupFailed(f"the database does not answer: {str(error) or type(error).__name__}") from error
     try:
         yield connection
+    except LOST as error:
+        connection.terminate()
+        raise BackupFailed(f"the database went away: {str(error) or type(error).__name__}") from error
     finally:
-        await connection.close(timeout=10)
+        if not connection.is_closed():
+            await connection.close(timeout=10)
 
 
 async def cluster(connection: asyncpg.Connection) -> Cluster:

@@ -87,7 +87,7 @@ async def _wanted(place: Place, which: UUID | None) -> Backup:
     programs = Programs(Path())
     if which is not None:
         return await apart(programs, place.backup, which)
-    there = await apart(programs, lambda: on_the_way(place, place.backups()))
+    there = await apart(programs, lambda: on_the_way(place, place.usable()))
     if not there:
         raise BackupFailed("there is no backup of this server", "entrepot backup create")
     return there[-1]

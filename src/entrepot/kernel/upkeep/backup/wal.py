@@ -114,7 +114,7 @@ async def _end(receiver: asyncio.subprocess.Process) -> None:
 async def _ship(connection: asyncpg.Connection, keeper: "Keeper") -> None:
     """Everything that is in the spool by now."""
     at, flushed, received = await connection.fetchrow(STANDS, GUARD)  # type: ignore[misc]
-    whole = await asyncio.to_thread(keeper.ship)
+    whole = await asyncio.to_thread(keeper.ship, None if received is None else Lsn.parse(received))
     if whole is not None:
         await connection.execute(MOVE_GUARD, GUARD, str(whole))
     if received is not None:
@@ -127,7 +127,10 @@ class Keeper:
     def __init__(self, place: Place, spool: Path, cluster: Cluster) -> None:
         self.place, self.spool, self.size = place, spool, cluster.segment_size
         # Not the histories: a worker that has keys by now keeps the newest anew, so that it is sealed.
-        self._archived = {name for name in place.segments() if len(name) == WHOLE}
+        there = place.segments()
+        self._archived = {name for name in there if len(name) == WHOLE}
+        self._others = {name for name in there if name.endswith(PARTIAL)}
+        self._came_to = _came_to(place)
         self._partial = (0, 0.0)
         self._alone = Lock()
         self._reached = Position("0/0", EPOCH)
@@ -144,19 +147,23 @@ class Keeper:
         """Whole segments in the spool, oldest first."""
         return sorted(each.name for each in self.spool.iterdir() if len(each.name) == WHOLE)
 
-    def ship(self) -> Lsn | None:
-        """Archives what is new; answers where the whole segments end, if there are any."""
-        with self._alone:  # whoever was cancelled may still be at it
-            return self._ship()
+    def ship(self, received: Lsn | None = None) -> Lsn | None:
+        """Archives what is new; answers where the whole segments end, if there are any.
 
-    def _ship(self) -> Lsn | None:
+        `received` is how far the stream had come a moment ago, where that is known.
+        """
+        with self._alone:  # whoever was cancelled may still be at it
+            return self._ship(received)
+
+    def _ship(self, received: Lsn | None) -> Lsn | None:
         for history in self.spool.glob("*.history"):
             self._keep(history)
         here = self._here()
         for name in here:
             self._keep(self.spool / name)
         for partial in self.spool.glob(f"*{PARTIAL}"):
-            self._keep_partial(partial)
+            if self._is_newer(partial.name, received):
+                self._keep_partial(partial)
         for name in here[:-1]:
             (self.spool / name).unlink()
         return Lsn((segment_number(here[-1], self.size) + 1) * self.size) if here else None
@@ -166,6 +173,13 @@ class Keeper:
             self.place.keep(f"wal/{file.name}.gz", file.read_bytes())
             self.place.remove(f"wal/{file.name}{PARTIAL}.gz")
             self._archived.add(file.name)
+
+    def _is_newer(self, name: str, received: Lsn | None) -> bool:
+        """Whether it has what another life archived of that segment: the stream begins where a segment does."""
+        if name in self._others and (received is None or received < self._came_to):
+            return False
+        self._others.discard(name)
+        return True
 
     def _keep_partial(self, file: Path) -> None:
         """The segment that is being written, as far as it is: what the archive lacks is seconds, not 16 MB."""
@@ -186,10 +200,24 @@ class Keeper:
             self._reached = reached
 
 
+def _came_to(place: Place) -> Lsn:
+    """How far the archive came before. Where that cannot be read, such as without its key, nothing is waited for."""
+    try:
+        position = place.position()
+    except BackupFailed as failed:
+        LOG.warning("how far the archive of the WAL came is not known: %s", failed)
+        return Lsn(0)
+    return Lsn.parse(position.lsn) if position else Lsn(0)
+
+
 def missing(names: list[str], after: int, size: int) -> str | None:
-    """The first segment behind the one numbered `after` that is not there, though later ones are; or None."""
-    numbers = {segment_number(name, size) for name in names if not name.endswith(".history")}
-    for number in range(after + 1, max(numbers, default=after) + 1):
-        if number not in numbers:
+    """The first segment behind the one numbered `after` that is not there, though later ones are; or None.
+
+    One that was never finished is there only where it is the last: of the others everything is needed.
+    """
+    whole = {segment_number(name, size) for name in names if len(name) == WHOLE}
+    last = max((segment_number(name, size) for name in names if not name.endswith(".history")), default=after)
+    for number in range(after + 1, last + 1):
+        if number not in whole and number != last:
             return segment_name(1, number, size)[8:]
     return None

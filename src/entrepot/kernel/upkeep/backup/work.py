@@ -11,13 +11,14 @@ from entrepot.kernel import clock
 from entrepot.kernel.app import Apps
 from entrepot.kernel.db.database import Database
 from entrepot.kernel.settings import Settings
+from entrepot.kernel.upkeep.alone import alone
 from entrepot.kernel.upkeep.backup import ledger, server
 from entrepot.kernel.upkeep.backup.create import create
 from entrepot.kernel.upkeep.backup.model import Backup, BackupFailed, Kind, Outcome, Proof
 from entrepot.kernel.upkeep.backup.place import Place, place_of
 from entrepot.kernel.upkeep.backup.programs import Programs, apart, find
 from entrepot.kernel.upkeep.backup.prune import Pruned, prune
-from entrepot.kernel.upkeep.backup.restore import on_the_way
+from entrepot.kernel.upkeep.backup.restore import on_the_way, whole
 from entrepot.kernel.upkeep.backup.verify import verify
 from entrepot.kernel.upkeep.backup.wal import missing
 
@@ -70,10 +71,21 @@ async def clear(settings: Settings, database: Database) -> Pruned:
 async def hourly(settings: Settings, database: Database) -> None:
     """A full backup where there is no sound one since the hour of the settings last struck, and then what is old goes.
 
-    Else an incremental one, if wanted. A worker that was away at that hour makes up for it.
+    Else an incremental one, if wanted. A worker that was away at that hour makes up for it. What takes longer than an
+    hour is not begun a second time by another worker.
     """
     if not settings.backup_url:
         return
+    busy = BackupFailed("a backup is at work already")
+    try:
+        async with alone(database, "backup", busy, BackupFailed):
+            await _what_is_due(settings, database)
+    except BackupFailed as failed:
+        if failed is not busy:
+            raise
+
+
+async def _what_is_due(settings: Settings, database: Database) -> None:
     there = await apart(Programs(Path()), sound, await _place(settings))
     if needs_full(there, clock.now(), settings.backup_hour):
         await make(settings, database)
@@ -94,7 +106,7 @@ def sound(place: Place) -> list[Backup]:
     names = place.segments()
     return [
         backup
-        for backup in on_the_way(place, place.backups())
+        for backup in whole(on_the_way(place, place.backups()))
         if (backup.key is not None or not place.keys)
         and missing(names, backup.last_segment, backup.cluster.segment_size) is None
     ]
@@ -103,9 +115,12 @@ def sound(place: Place) -> list[Backup]:
 def faults(place: Place) -> list[tuple[str, str]]:
     """What keeps the newest backup from being restored up to now, with what mends it."""
     there = on_the_way(place, place.backups())
+    found = [(str(damaged), "remove its folder from the store") for damaged in place.damaged()]
     if not there:
-        return [("there is no backup", "entrepot backup create")]
-    newest, found = there[-1], []
+        return [*found, ("there is no backup", "entrepot backup create")]
+    newest = there[-1]
+    if newest not in whole(there):
+        found.append((f"backup {newest.id} adds to {newest.parent}, which is missing", "entrepot backup create"))
     if place.keys and newest.key is None:
         found.append(("the newest backup is not sealed, though there are keys", "entrepot backup create"))
     if (lost := missing(place.segments(), newest.last_segment, newest.cluster.segment_size)) is not None:
