@@ -185,7 +185,8 @@ class Replica:
     def _take_out(self, why: str) -> None:
         """Ends what is under way, which goes on at the primary, and every connection."""
         self._turn(why)
-        for limit in self._under_way:
+        ended, self._under_way = self._under_way, set()  # each once: what is being ended cannot be ended again
+        for limit in ended:
             limit.reschedule(asyncio.get_running_loop().time())
         self.pool.drop()
 
