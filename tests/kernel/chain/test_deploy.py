@@ -101,6 +101,14 @@ async def test_what_was_begun_on_other_terms_is_not_taken_over(site: Site) -> No
         await site.deploy(Plan(site.account.address, {}, fee_bps=300, test_tokens=True))
 
 
+async def test_a_token_that_no_order_can_be_in_is_refused_before_anything_is_sent(site: Site) -> None:
+    """Its first order would stop the chain's mirror."""
+    await site.deploy()
+    token = (await site.known())["USDT"].address
+    with pytest.raises(CannotDeploy, match="DAI"):
+        await site.deploy(Plan(site.account.address, {"USDT": token, "DAI": token}, again=True))
+
+
 async def test_arbitrators_stake_one_of_the_tokens(site: Site) -> None:
     with pytest.raises(CannotDeploy, match="DAI"):
         await site.deploy(Plan(site.account.address, {}, stake="DAI", test_tokens=True))

@@ -28,7 +28,12 @@ class Chains:
 
     def __init__(self, settings: Sequence[ChainSettings], *, patience: float | None = None) -> None:
         self.all = {
-            one.name: Chain(one.name, one.chain_id, Rpc(one.endpoints, patience=patience), one.confirmations)
+            one.name: Chain(
+                one.name,
+                one.chain_id,
+                Rpc(one.endpoints, patience=patience, chain_id=one.chain_id),
+                one.confirmations,
+            )
             for one in settings
         }
         self._stack = AsyncExitStack()

@@ -79,6 +79,8 @@ async def check(chain: Chain, database: Database, plan: Plan) -> None:
         raise CannotDeploy(f"test tokens can be minted by anyone and do not belong on {chain.name}; give --token")
     if not plan.test_tokens and not plan.tokens:
         raise CannotDeploy("give the tokens that buyers may pay with (--token USDT=0x...), or --test-tokens")
+    if unknown := sorted({*plan.tokens} - {*TEST_TOKENS}):
+        raise CannotDeploy(f"orders can be in {' or '.join(TEST_TOKENS)}, not in {', '.join(unknown)}")
     if plan.stake_symbol not in {*plan.tokens, *(TEST_TOKENS if plan.test_tokens else ())}:
         raise CannotDeploy(f"arbitrators are to stake {plan.stake_symbol}, which is not one of the tokens")
     known = await standing(chain, database)

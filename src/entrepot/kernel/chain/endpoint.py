@@ -92,13 +92,18 @@ _DECODER = msgspec.json.Decoder(_Answer | list[_Answer])
 
 
 class Endpoint:
-    """An address that answers JSON-RPC. `name` is its host and port, the only part that may be shown."""
+    """An address that answers JSON-RPC. `name` is its host and port, the only part that may be shown.
 
-    def __init__(self, url: str, *, cool_down: float) -> None:
+    One that is of another chain than `chain_id` is as good as none: it is asked before the first call, and again after
+    each failure. To a mirror that read it, all of its own chain would have been reorganised away.
+    """
+
+    def __init__(self, url: str, *, cool_down: float, chain_id: int | None = None) -> None:
         parts = urlsplit(url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise ValueError("an endpoint must be an http:// or https:// address with a host")
-        self._url, self._cool_down = url, cool_down
+        self._url, self._cool_down, self._chain_id = url, cool_down, chain_id
+        self._is_known = chain_id is None
         self.name = parts.hostname if parts.port is None else f"{parts.hostname}:{parts.port}"
         query = [value for _, value in parse_qsl(parts.query)]
         words = [word for word in (parts.username, parts.password, *parts.path.split("/"), *query) if word]
@@ -111,17 +116,34 @@ class Endpoint:
         """Seconds until the cool-down ends; 0 when the endpoint may be used."""
         return max(0.0, self._rests_until - asyncio.get_running_loop().time())
 
+    def rest(self) -> None:
+        """Puts it last for the cool-down, because what it answered was of no use."""
+        self._rests_until = asyncio.get_running_loop().time() + self._cool_down
+
     async def exchange(self, session: aiohttp.ClientSession, requests: Sequence[Request]) -> list[msgspec.Raw]:
         """The results in the order of the requests, sent as one. Raises RpcError or Unavailable."""
         try:
             with tracing.node(self.name, [request.method for request in requests]):
+                if not self._is_known:
+                    await self._check_chain(session)
                 results = await self._exchange(session, requests)
         except Unavailable as failed:
+            self._is_known = self._chain_id is None
             rest = failed.wait if failed.wait is not None else self._cool_down * (10 if failed.final else 1)
             self._rests_until = asyncio.get_running_loop().time() + rest
             raise
         self._rests_until = 0.0
         return results
+
+    async def _check_chain(self, session: aiohttp.ClientSession) -> None:
+        (told,) = await self._exchange(session, [Request(0, "eth_chainId", ())])
+        try:
+            answered = int(msgspec.json.decode(told, type=str), 16)
+        except ValueError:
+            raise Unavailable("does not say which chain it is of") from None
+        if answered != self._chain_id:
+            raise Unavailable(f"is of chain {answered}, not {self._chain_id}", final=True)
+        self._is_known = True
 
     async def _exchange(self, session: aiohttp.ClientSession, requests: Sequence[Request]) -> list[msgspec.Raw]:
         body = ENCODER.encode(requests if len(requests) > 1 else requests[0])

@@ -11,13 +11,15 @@ from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from datetime import datetime
+from time import monotonic
 from typing import Protocol, TypeVar
 
 import msgspec
 
 from entrepot.kernel.chain.abi import Contract, Event
+from entrepot.kernel.chain.bloom import may_hold
 from entrepot.kernel.chain.logs import Page, pages
-from entrepot.kernel.chain.rpc import Block, ChainFailure, Log, Node, Rpc
+from entrepot.kernel.chain.rpc import BadAnswer, Block, ChainFailure, Log, Node, Rpc
 from entrepot.kernel.clock import from_unix
 from entrepot.kernel.db.database import Database
 from entrepot.kernel.db.doors import Read, Write
@@ -26,6 +28,9 @@ T = TypeVar("T")
 LOG = logging.getLogger("entrepot.chain")
 TRAIL = 256
 CHECKED_AT_ONCE = 50
+NEAR = 16
+"""Blocks below the head whose logs are held against the blocks themselves: a node behind a balancer may answer with the
+logs of one that is not as far, or of another fork, and says nothing."""
 
 
 class CursorMoved(Exception):
@@ -77,7 +82,10 @@ async def ahead(found: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
 
 
 class Indexer:
-    """Follows the contract at `address` from block `first` on. `pause` is seconds between looks at the head."""
+    """Follows the contract at `address` from block `first` on. `pause` is seconds between looks at the head.
+
+    An endpoint that shows no new block for `stalled_after` seconds, or is behind what was read, gives way to the next.
+    """
 
     def __init__(
         self,
@@ -89,6 +97,7 @@ class Indexer:
         first: int,
         *,
         pause: float = 0.15,
+        stalled_after: float = 30,
     ) -> None:
         self.rpc = rpc
         self.database = database
@@ -97,6 +106,8 @@ class Indexer:
         self.address = address.lower()
         self.first = first
         self.pause = pause
+        self.stalled_after = stalled_after
+        self._moved_at = monotonic()
         self._trail: deque[Position] = deque(maxlen=TRAIL)
 
     async def run(self) -> None:
@@ -129,10 +140,14 @@ class Indexer:
             if head.number < was.block:
                 place, contradicted = await self._newest_agreed(node, head.number)
                 if not contradicted:
-                    return False  # this node merely lags behind the one that was asked before
+                    node.rest()  # it merely lags behind the one that was asked before
+                    return False
                 await self._rewind(was, place)
                 return True
             if (head.number, head.hash) == (was.block, was.hash):
+                if monotonic() - self._moved_at > self.stalled_after:
+                    node.rest()
+                    self._moved_at = monotonic()
                 return False
             if (await node.block(was.block)).hash == was.hash:
                 return await self._read(node, was, was, head)
@@ -148,15 +163,31 @@ class Indexer:
         async with aclosing(reading), aclosing(ahead(reading)) as found:
             async for page, seen in found:
                 # The head's hash covers every block below it: while it stands, all that was read is of one chain.
-                before, last, still = await node.blocks([was.block, page.last, head.number])
+                near = range(max(page.first, head.number - NEAR + 1), page.last + 1)
+                before, last, still, *newest = await node.blocks([was.block, page.last, head.number, *near])
                 if before.hash != was.hash or still.hash != head.hash:
                     return True
+                await self._check(node, page, newest)
                 now = Position(last.number, last.hash, from_unix(last.timestamp))
                 async with self.database.write() as db:
                     await self.mirror.apply(db, cursor, seen, now)
                 self._trail.append(now)
+                self._moved_at = monotonic()
                 cursor = was = now
         return True
+
+    async def _check(self, node: Node, page: Page, blocks: Sequence[Block]) -> None:
+        """Raises BadAnswer where a page has logs of other blocks than these, or left out logs that these have."""
+        held = {log.block_number: log.block_hash for log in page.logs}
+        topics = list(self.contract.topics.values())
+        for block in blocks:
+            if held.get(block.number, block.hash) != block.hash:
+                raise BadAnswer("the node", "eth_getLogs", f"logs of another block {block.number}")
+            if block.number in held or not block.bloom or not may_hold(block.bloom, self.address, topics):
+                continue
+            # By its hash a node that does not have the block refuses, and that it answers with nothing means something.
+            if await node.logs({"blockHash": block.hash, "address": self.address, "topics": [topics]}):
+                raise BadAnswer("the node", "eth_getLogs", f"it left out logs of block {block.number}")
 
     async def _reading(self, node: Node, first: int, last: int) -> AsyncGenerator[tuple[Page, list[Seen]], None]:
         """The contract's pages with their events."""

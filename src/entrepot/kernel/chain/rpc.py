@@ -23,19 +23,8 @@ from entrepot.kernel.chain.endpoint import (
     Unavailable,
 )
 
-__all__ = [
-    "BadAnswer",
-    "Block",
-    "ChainFailure",
-    "ChainUnreachable",
-    "Fees",
-    "Log",
-    "NoSuchBlock",
-    "Node",
-    "Receipt",
-    "Rpc",
-    "RpcError",
-]
+__all__ = ["BadAnswer", "Block", "ChainFailure", "ChainUnreachable", "Fees", "Log"]
+__all__ += ["NoSuchBlock", "Node", "Receipt", "Rpc", "RpcError"]
 
 T = TypeVar("T")
 BATCH = 100  # requests in one HTTP body; the least that the large providers allow
@@ -52,13 +41,17 @@ class NoSuchBlock(ChainFailure):
 
 
 class Block(msgspec.Struct, frozen=True):
-    """The head of a block. `timestamp` is Unix seconds; `base_fee` is wei per gas, 0 on chains that have none."""
+    """The head of a block. `timestamp` is Unix seconds; `base_fee` is wei per gas, 0 on chains that have none.
+
+    `bloom` is empty where the node leaves it out.
+    """
 
     number: int
     hash: str
     parent_hash: str
     timestamp: int
     base_fee: int = 0
+    bloom: str = ""
 
 
 class Log(msgspec.Struct, frozen=True):
@@ -109,10 +102,11 @@ class _Block(msgspec.Struct, rename="camel"):
     parent_hash: str
     timestamp: str
     base_fee_per_gas: str | None = None
+    logs_bloom: str = ""
 
     def read(self) -> Block:
-        base_fee = _quantity(self.base_fee_per_gas or "0x0")
-        return Block(_quantity(self.number), self.hash, self.parent_hash, _quantity(self.timestamp), base_fee)
+        number, at, fee = map(_quantity, (self.number, self.timestamp, self.base_fee_per_gas or "0x0"))
+        return Block(number, self.hash, self.parent_hash, at, fee, self.logs_bloom)
 
 
 class _Log(msgspec.Struct, rename="camel"):
@@ -199,6 +193,11 @@ class Node:
     async def batch(self, calls: Sequence[tuple[str, Sequence[object]]], *, type: Any = Any) -> list[Any]:  # noqa: A002
         """Many calls in few requests: results in the order of the calls. The first refusal is raised."""
         return await self._ask(calls, type, lambda given: given)
+
+    def rest(self) -> None:
+        """Uses these endpoints after all others for a while."""
+        for endpoint in self._endpoints:
+            endpoint.rest()
 
     async def chain_id(self) -> int:
         """The EIP-155 chain id."""
@@ -325,7 +324,7 @@ class Rpc(Node):
     """A client over several endpoints of one chain, the first preferred; one that fails rests for `cool_down` seconds.
 
     `timeout` is seconds for one HTTP exchange, `patience` for a call with all its attempts (None: as long as they
-    take). Raises ValueError for an address that is not HTTP.
+    take). Endpoints of another chain than `chain_id` are not used. Raises ValueError for an address that is not HTTP.
     """
 
     def __init__(
@@ -336,8 +335,10 @@ class Rpc(Node):
         attempts: int = 5,
         cool_down: float = 30,
         patience: float | None = None,
+        chain_id: int | None = None,
     ) -> None:
-        super().__init__([Endpoint(url, cool_down=cool_down) for url in endpoints], None, attempts, patience)
+        places = [Endpoint(url, cool_down=cool_down, chain_id=chain_id) for url in endpoints]
+        super().__init__(places, None, attempts, patience)
         self._timeout = timeout
 
     async def __aenter__(self) -> Self:
@@ -354,9 +355,16 @@ class Rpc(Node):
 
     @asynccontextmanager
     async def pinned(self) -> AsyncIterator[Node]:
-        """The same calls on one endpoint that answers now, for reads that must come from one view of the chain."""
+        """The same calls on one endpoint that answers now, for reads that must come from one view of the chain.
+
+        One that refuses or answers nonsense meanwhile rests, so that the next view is another's, where there is one.
+        """
         endpoint, _ = await self._send([Request(next(self._ids), "eth_chainId", ())])
-        yield Node([endpoint], self._session, self._attempts, self._patience)
+        try:
+            yield Node([endpoint], self._session, self._attempts, self._patience)
+        except (ChainFailure, ValueError):
+            endpoint.rest()
+            raise
 
 
 def _worth_a_wait(error: Exception) -> bool | float:

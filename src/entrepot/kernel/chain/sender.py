@@ -26,6 +26,9 @@ if TYPE_CHECKING:  # see kernel/chain/keys.py
 LOG = logging.getLogger("entrepot.chain")
 SPARE_GAS = 1.3
 BUMP = 1.25  # nodes take a replacement from 10 % more on; 12.5 % on some
+MOST_TIMES = 8
+"""How many times what the chain takes at present is offered at most. While no block is made, or a node does not tell of
+it, every transaction looks stuck: without this the fee of each would grow a millionfold in an hour."""
 STUCK_AFTER = timedelta(seconds=60)
 
 LOCK_ACCOUNT = Query("""
@@ -36,7 +39,11 @@ TAKE_NONCE = Query("""
     UPDATE core.chain_accounts SET next_nonce = greatest(next_nonce, :floor) + 1
     WHERE chain = :chain AND address = :address RETURNING next_nonce - 1
 """)
-IS_OPEN = Query("SELECT 1 FROM core.chain_transactions WHERE chain = :chain AND purpose = :purpose AND state = 'open'")
+# What was taken back has its nonce behind its purpose: of one purpose there may be two, each taken back many times.
+IS_OPEN = Query("""
+    SELECT 1 FROM core.chain_transactions
+    WHERE chain = :chain AND state = 'open' AND split_part(purpose, ' (again', 1) = :purpose
+""")
 ADD = Query("""
     INSERT INTO core.chain_transactions
         (id, chain, sender, nonce, purpose, recipient, data, gas, max_fee, max_tip, hashes, state)
@@ -57,8 +64,9 @@ END = Query("""
     UPDATE core.chain_transactions SET state = :state, ended_at = now() WHERE id = :id AND state = 'open'
 """)
 REOPEN = Query("""
-    UPDATE core.chain_transactions SET state = 'open', ended_at = NULL, purpose = purpose || ' (again)'
-    WHERE chain = :chain AND sender = :sender AND nonce >= :latest AND state IN ('mined', 'reverted')
+    UPDATE core.chain_transactions SET state = 'open', ended_at = NULL,
+        purpose = split_part(purpose, ' (again', 1) || ' (again, nonce ' || nonce || ')'
+    WHERE chain = :chain AND sender = :sender AND nonce >= :latest AND state <> 'open'
 """)
 
 
@@ -152,12 +160,15 @@ class Sender:
         return "dropped" if one.nonce < latest else None
 
     async def _pay_more(self, one: Open, fees: Fees) -> None:
-        """Replaces a stuck transaction by the same one at a higher fee."""
+        """Replaces a stuck transaction by the same one at a higher fee, within `MOST_TIMES` of what the chain takes."""
         dearer = msgspec.structs.replace(
             one,
             max_fee=max(int(one.max_fee * BUMP) + 1, fees.most),
             max_tip=max(int(one.max_tip * BUMP) + 1, fees.priority),
         )
+        if dearer.max_fee > MOST_TIMES * fees.most:
+            await self._broadcast(*self._signed(one))
+            return
         raw, tx_hash = self._signed(dearer)
         async with self.database.write() as db:
             replaced = await db.run(
