@@ -1,5 +1,6 @@
 """Evidence: sealed documents in, their IPFS addresses out, and what the contract has put on record."""
 
+import asyncio
 import base64
 import json
 import secrets
@@ -169,6 +170,20 @@ async def test_a_party_hands_in_twenty_pieces_at_most(quarrel: Quarrel) -> None:
         assert (await quarrel.buyer.post(path, **sealed(quarrel, 10))).status == 201
     refused(await quarrel.buyer.post(path, **sealed(quarrel, 10)), 409, "too-much-evidence", most=20)
     assert (await quarrel.seller.post(path, **sealed(quarrel, 10))).status == 201
+    await quarrel.becomes(arbitrator_wallet=quarrel.other.wallet)
+    quarrel.arbitrator = quarrel.other
+    answer = await quarrel.buyer.post(path, **sealed(quarrel, 10))
+    assert answer.status == 201, "the next arbitrator can open none of the twenty"
+
+
+async def test_of_many_pieces_at_once_twenty_are_taken_and_each_may_be_asked_for_again(quarrel: Quarrel) -> None:
+    path, given = f"disputes/{quarrel.id}/evidence", [sealed(quarrel, 10) for _ in range(26)]
+    answers = await asyncio.gather(*(quarrel.buyer.post(path, **each) for each in given))
+    assert sorted(answer.status for answer in answers) == [201] * 20 + [409] * 6
+    assert await quarrel.market.owner.fetchval("SELECT count(*) FROM escrow.evidence_uploads") == 20
+    first = next(number for number, answer in enumerate(answers) if answer.status == 201)
+    again = await quarrel.buyer.post(path, **given[first])
+    assert (again.status, again.body) == (201, answers[first].body), "it adds nothing"
 
 
 async def test_where_the_store_does_not_answer_nothing_is_written(

@@ -61,6 +61,16 @@ async def test_a_preparation_keeps_one_unit_for_fifteen_minutes(bourse: Market, 
     assert await bourse.owner.fetchval("SELECT count(*) FROM escrow.orders") == 0
 
 
+async def test_a_node_that_does_not_have_the_contract_yet_is_unavailable_and_no_fault_of_ours(
+    bourse: Market, pair: tuple[Caller, Caller]
+) -> None:
+    seller, buyer = pair
+    listed = await seller.lists()
+    await bourse.owner.execute("UPDATE core.contracts SET address = $1 WHERE name = 'P2PEscrow'", buyer.wallet)
+    refused(await buyer.prepares(listed["id"]), 503, "unavailable", part="chain")
+    assert await live(bourse) == 0
+
+
 async def test_the_transactions_say_what_was_agreed(bourse: Market, chain: SharedChain, pair: Any) -> None:
     seller, buyer = pair
     at = {contract.name: contract.address for contract in chain.contracts}

@@ -128,6 +128,13 @@ async def test_a_delivery_is_kept_and_answered_with_the_transaction_that_confirm
     assert await trade.market.owner.fetchval("SELECT status FROM escrow.orders") == "created"
 
 
+async def test_what_the_contract_would_not_take_any_more_is_neither_kept_nor_told(trade: Trade) -> None:
+    await trade.market.owner.execute("UPDATE escrow.orders SET seller_deadline = now() - interval '1 second'")
+    before = await trade.market.snapshot()
+    refused(await trade.deliver(trade.seller), 409, "too-late")
+    assert await trade.market.snapshot() == before
+
+
 async def test_a_delivery_may_be_replaced_until_it_is_confirmed(trade: Trade) -> None:
     better = base64.b64encode(b"better").decode()
     await trade.deliver(trade.seller)

@@ -74,7 +74,7 @@ class ArbitratorConflicted(Conflict):
 
 
 class TooMuchEvidence(Conflict):
-    """A party hands in {most} pieces of evidence for an order at most."""
+    """A party hands in {most} pieces of evidence for an order and its arbitrator at most."""
 
     most: int
 

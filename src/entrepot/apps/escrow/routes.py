@@ -86,7 +86,7 @@ ROUTES = (
         trades.deliver,
         who=Who.SIGNED_IN,
         of=SELLER,
-        refuses=(*TRADER, NoSuchOrder, WrongState, BuyerHasNoKey, KeyRotated),
+        refuses=(*TRADER, NoSuchOrder, WrongState, TooLate, BuyerHasNoKey, KeyRotated),
     ),
     post(
         "/orders/{id}/confirm", trades.confirm_receipt, who=Who.SIGNED_IN, of=BUYER, refuses=(NoSuchOrder, WrongState)

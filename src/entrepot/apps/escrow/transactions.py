@@ -4,8 +4,8 @@ from uuid import UUID
 
 from entrepot.apps.escrow import events
 from entrepot.apps.escrow.calls.orders import UnsignedTransaction
-from entrepot.kernel.chain.abi import Contract
-from entrepot.kernel.chain.rpc import Rpc
+from entrepot.kernel.chain.abi import Contract, DecodeError
+from entrepot.kernel.chain.rpc import BadAnswer, Rpc
 from entrepot.kernel.values import Hash32
 from entrepot.kernel.wallet import Wallet
 
@@ -50,6 +50,12 @@ def act(chain_id: int, escrow: Wallet, function: str, *arguments: object) -> Uns
 
 
 async def fee_bps(rpc: Rpc, escrow: Wallet) -> int:
-    """The platform fee of new orders, in hundredths of a percent, as the contract says now."""
+    """The platform fee of new orders, in hundredths of a percent, as the contract says now.
+
+    Raises `ChainFailure`, also for a node that has no such contract, as one that is not as far yet.
+    """
     answer = await rpc.call_contract(escrow, events.contract().encode_call("feeBps"))
-    return int(events.contract().decode_result("feeBps", answer))
+    try:
+        return int(events.contract().decode_result("feeBps", answer))
+    except DecodeError as wrong:
+        raise BadAnswer("the node", "eth_call", str(wrong)) from None

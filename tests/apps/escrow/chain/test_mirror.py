@@ -62,6 +62,22 @@ async def test_a_reorganisation_takes_back_what_it_undid_and_orders_above_it_are
     assert await disagreements(owner, market) == []
 
 
+async def test_who_writes_about_an_order_and_takes_long_does_not_hold_up_the_mirror(
+    doors: Database, market: Bazaar, owner: asyncpg.Connection
+) -> None:
+    number, buyer = await buy(market), market.parties[1].address
+    async with indexing(doors, market) as indexer:
+        await indexer.catch_up()
+        async with owner.transaction():  # as an upload of evidence to a slow store, or a message, does
+            await owner.execute(
+                "INSERT INTO escrow.messages (order_id, sender_wallet, ciphertext, nonce)"
+                " SELECT id, buyer_wallet, '', '' FROM escrow.orders"
+            )
+            await market.act(buyer, "cancelOrder", number)
+            await asyncio.wait_for(indexer.catch_up(), 3)
+    assert await disagreements(owner, market) == []
+
+
 async def test_two_indexers_at_once_apply_every_event_once(
     doors: Database, market: Bazaar, owner: asyncpg.Connection
 ) -> None:

@@ -25,7 +25,7 @@ from entrepot.kernel.store.objects import ObjectAltered, ObjectMissing, Objects,
 from entrepot.kernel.values import new_id
 
 MOST_PIECES = 20
-"""That one party may hand in for one order."""
+"""That one party may hand in for one arbitrator of one order; what is there already may be handed in again."""
 
 
 async def submit_evidence(db: Write, ask: SubmitEvidence, chains: Chains, objects: Objects) -> SubmittedEvidence:
@@ -44,10 +44,11 @@ async def submit_evidence(db: Write, ask: SubmitEvidence, chains: Chains, object
         raise NoArbitratorYet
     if set(ask.keys) != {*case.parties, case.arbitrator_wallet}:
         raise Malformed("keys", "must be for the buyer, the seller and the arbitrator, and for nobody else")
-    if await store.count(db, case.id, ask.by) >= MOST_PIECES:
-        raise TooMuchEvidence(MOST_PIECES)
     content = document(SealedEvidence(ask.encrypted_data, ask.iv, ask.keys))
     cid = objects.address(content)
+    await store.hold(db, case.id, ask.by)
+    if await store.count_others(db, case.id, ask.by, cid, case.arbitrator_wallet) >= MOST_PIECES:
+        raise TooMuchEvidence(MOST_PIECES)
     transaction = await prepare(db, chains, case, "submitEvidence", cid)
     await store.add(db, case.id, ask.by, cid, ask.evidence_type, case.arbitrator_wallet, len(content))
     try:

@@ -16,7 +16,7 @@ from entrepot.apps.escrow.model import ORDER, OrderEvent
 from entrepot.apps.escrow.operations import live
 from entrepot.apps.escrow.operations.members import trader
 from entrepot.apps.escrow.operations.preparing import prepare
-from entrepot.apps.escrow.refusals import BuyerHasNoKey, KeyRotated, NoSuchOrder
+from entrepot.apps.escrow.refusals import BuyerHasNoKey, KeyRotated, NoSuchOrder, TooLate
 from entrepot.apps.escrow.store import orders as store
 from entrepot.kernel.chain.chains import Chains
 from entrepot.kernel.db.doors import Fresh, Json, Write
@@ -46,6 +46,8 @@ async def deliver(db: Write, ask: Deliver, chains: Chains) -> Delivery:
         raise NoSuchOrder
     await trader(db, ask.by)
     ORDER.after(deal.status, OrderEvent.CONFIRM_DELIVERY)
+    if deal.now >= deal.seller_deadline:
+        raise TooLate(deal.seller_deadline)
     if not deal.buyer_public_key:
         raise BuyerHasNoKey
     if deal.buyer_public_key != ask.buyer_public_key:

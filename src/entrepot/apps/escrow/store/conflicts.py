@@ -55,12 +55,6 @@ OF = Query(f"""
         UNION ALL SELECT '{Reason.INACTIVE}' WHERE NOT {IS_ACTIVE}
     ) found
 """)
-ELIGIBLE = Query(f"""
-    SELECT a.wallet FROM (SELECT o.*, {NOW} AS moment FROM escrow.orders o WHERE o.id = :order) o
-    JOIN escrow.pool_members a ON a.chain = o.chain AND a.is_active
-    WHERE NOT EXISTS ({with_parties("o.moment")})
-    ORDER BY a.wallet
-""")
 # Who was active then is the pool's to say, and the contract took the ruling: only conflicts with the parties count.
 MARK = Query(f"""
     UPDATE escrow.orders ruled SET ruled_in_conflict = EXISTS (
@@ -75,11 +69,6 @@ MARK = Query(f"""
 async def of(db: Read, arbitrator: Wallet, order: UUID) -> list[Reason]:
     """Every reason why this wallet should not be drawn for the order; none where it may."""
     return [Reason(row[0]) for row in await db.rows(OF, arbitrator=arbitrator, order=order)]
-
-
-async def eligible(db: Read, order: UUID) -> list[Wallet]:
-    """Who of the pool of the order's chain may rule on it."""
-    return [Wallet(row[0]) for row in await db.rows(ELIGIBLE, order=order)]
 
 
 async def mark(db: Write, chain: str, numbers: Sequence[int]) -> None:

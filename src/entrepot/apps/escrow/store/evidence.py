@@ -15,7 +15,11 @@ ADD = Query("""
     VALUES (:order, :by, :cid, :kind, :arbitrator, :size)
     ON CONFLICT (order_id, submitter_wallet, ipfs_hash) DO NOTHING
 """)
-COUNT = Query("SELECT count(*) FROM escrow.evidence_uploads WHERE order_id = :order AND submitter_wallet = :by")
+HOLD = Query("SELECT pg_advisory_xact_lock(hashtextextended('escrow.evidence ' || :order::uuid || :by::text, 0))")
+COUNT = Query("""
+    SELECT count(*) FROM escrow.evidence_uploads
+    WHERE order_id = :order AND submitter_wallet = :by AND ipfs_hash <> :cid AND arbitrator_wallet = :arbitrator
+""")
 # What nobody has put on record yet is its submitter's only.
 IS_READABLE = Query("""
     SELECT EXISTS (
@@ -43,9 +47,14 @@ STRIKE = Query("""
 """)
 
 
-async def count(db: Read, order: UUID, by: Wallet) -> int:
-    """How many pieces this party has handed in for this order."""
-    return int(await db.value(COUNT, order=order, by=by))
+async def hold(db: Write, order: UUID, by: Wallet) -> None:
+    """Whoever counts what this party has handed in waits here for whoever counted before."""
+    await db.value(HOLD, order=order, by=by)
+
+
+async def count_others(db: Read, order: UUID, by: Wallet, cid: Cid, arbitrator: Wallet) -> int:
+    """How many pieces beside this one the party has handed in for this order and this arbitrator."""
+    return int(await db.value(COUNT, order=order, by=by, cid=cid, arbitrator=arbitrator))
 
 
 async def add(db: Write, order: UUID, by: Wallet, cid: Cid, kind: EvidenceType, arbitrator: Wallet, size: int) -> None:

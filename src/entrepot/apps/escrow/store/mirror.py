@@ -49,6 +49,8 @@ EVENTS = Query("""
         AND (onchain_order_id = ANY(:orders::bigint[]) OR arbitrator_wallet = ANY(:arbitrators::text[]))
     ORDER BY block_number, log_index
 """)
+# No stronger lock than that: who writes a message or hands in evidence holds the order's key until it is kept, and must
+# not hold up the mirror. Only what takes an order's number away (ORPHAN) waits for them.
 ORDERS = Query("""
     SELECT id, buyer_wallet, seller_wallet, product_id, onchain_order_id, status, seller_deadline,
         tx_hash_create, created_at, updated_at, block_number, release_deadline, delivery_hash, seller_confirmed_at,
@@ -56,7 +58,7 @@ ORDERS = Query("""
         completed_at, tx_hash_complete
     FROM escrow.orders
     WHERE chain = :chain AND (onchain_order_id = ANY(:numbers::bigint[]) OR id = ANY(:ids::uuid[]))
-    FOR UPDATE
+    ORDER BY id FOR NO KEY UPDATE
 """)
 RESERVATIONS = Query("""
     SELECT r.id, r.product_id, r.buyer_wallet, p.seller_wallet, r.token, r.amount

@@ -1,5 +1,6 @@
 """SQL of orders, as their parties see them. Rows are made and moved by the mirror; only a delivery is kept here."""
 
+from datetime import datetime
 from functools import cache
 from typing import Any
 from uuid import UUID
@@ -46,7 +47,8 @@ SIDES = {
 NEWEST = "ORDER BY o.created_at DESC, o.id DESC"
 DEAL = f"""
     SELECT o.id, o.onchain_order_id, o.chain, o.buyer_wallet, o.seller_wallet, o.status,
-        b.public_key AS buyer_public_key
+        b.public_key AS buyer_public_key, o.seller_deadline, greatest(now(),
+            (SELECT max(c.last_block_at) FROM escrow.event_sync_cursor c WHERE c.chain = o.chain)) AS now
     FROM escrow.orders o JOIN escrow.user_profiles b ON b.wallet = o.buyer_wallet
     WHERE o.id = :id AND o.orphaned_at IS NULL AND {PARTY}
 """
@@ -68,6 +70,9 @@ class Deal(msgspec.Struct, frozen=True):
     status: OrderStatus
     buyer_public_key: str
     """Empty while the buyer has never signed in here."""
+    seller_deadline: datetime
+    now: datetime
+    """The chain's time, as well as it is known here."""
 
 
 @cache
