@@ -223,6 +223,62 @@ def test_a_rule_that_is_not_there_cannot_be_set(tmp_path: Path) -> None:
         rules_of(Settings(home=tmp_path, alerts={"disk": AlertSettings(hold=1)}))
 
 
+async def lags(owner: asyncpg.Connection, replica: asyncpg.Connection) -> None:
+    """Pauses the replica, and writes for almost a second what it then has not got."""
+    await replica.execute("SELECT pg_wal_replay_pause()")
+    while await replica.fetchval("SELECT pg_get_wal_replay_pause_state()") != "paused":
+        await asyncio.sleep(0.02)
+    for number in range(8):
+        await owner.execute("INSERT INTO core.leases VALUES ($1, $2, now())", str(number), new_id())
+        await asyncio.sleep(0.1)
+
+
+async def until_resolved(watch: Watch, owner: asyncpg.Connection, rule: str) -> None:
+    """Looks again and again, while something is written."""
+    async with asyncio.timeout(20):
+        while "resolved" not in watch.told(rule):
+            await owner.execute("UPDATE core.leases SET expires_at = now()")
+            await asyncio.sleep(0.2)
+            await watch.look()
+
+
+async def test_a_replica_that_is_gone_is_told_until_it_is_back_and_its_lag_is_not_over_meanwhile(
+    cluster: Cluster, database: TestDatabase, owner: asyncpg.Connection
+) -> None:
+    lag = AlertSettings(threshold=0.5, hold=0)
+    name = await owner.fetchval("SELECT current_database()")
+    with followed(cluster) as standby:
+        replica = await asyncpg.connect(standby.address("postgres", name))
+        address = standby.address(ROLE, name)
+        async with watched(database, alerts=changed(lag=lag), database_read_replica_url=address) as watch:
+            await lags(owner, replica)
+            await watch.look()
+            assert (watch.told("lag"), watch.told("replica")) == (["fired"], [])
+            replica.terminate()
+            standby.kill()
+            await watch.look()
+            await watch.look()
+            assert (watch.told("lag"), watch.told("replica")) == (["fired"], ["fired"])
+            (told,) = [each["data"]["told"] for each in watch.posts if each["data"]["rule"] == "replica"]
+            assert told.startswith("does not answer")
+            standby.start()
+            for rule in ("replica", "lag"):
+                await until_resolved(watch, owner, rule)
+                assert watch.told(rule) == TIMES
+
+
+async def test_a_replica_that_is_taken_out_of_the_settings_takes_its_incidents_along(
+    cluster: Cluster, database: TestDatabase, owner: asyncpg.Connection
+) -> None:
+    nowhere = f"postgresql://{ROLE}@127.0.0.1:{free_port()}/nowhere"
+    async with watched(database, alerts=changed(), database_read_replica_url=nowhere) as watch:
+        await watch.look()
+        assert watch.told("replica") == ["fired"]
+    async with watched(database, alerts=changed()) as watch:
+        await watch.look()
+        assert watch.told("replica") == ["resolved"]
+
+
 async def test_a_replica_that_falls_behind_is_told_until_it_has_caught_up(
     cluster: Cluster, database: TestDatabase, owner: asyncpg.Connection
 ) -> None:
@@ -231,21 +287,12 @@ async def test_a_replica_that_falls_behind_is_told_until_it_has_caught_up(
     with followed(cluster) as standby:
         replica = await asyncpg.connect(standby.address("postgres", name))
         async with watched(database, alerts=changed(lag=lag)) as watch:
-            await replica.execute("SELECT pg_wal_replay_pause()")
-            while await replica.fetchval("SELECT pg_get_wal_replay_pause_state()") != "paused":
-                await asyncio.sleep(0.02)
-            for number in range(8):
-                await owner.execute("INSERT INTO core.leases VALUES ($1, $2, now())", str(number), new_id())
-                await asyncio.sleep(0.1)
+            await lags(owner, replica)
             await watch.look()
             assert watch.told("lag") == ["fired"]
             await replica.execute("SELECT pg_wal_replay_resume()")
             where = await owner.fetchval("SELECT pg_current_wal_lsn()::text")
             while not await replica.fetchval("SELECT pg_last_wal_replay_lsn() >= $1::text::pg_lsn", where):
                 await asyncio.sleep(0.02)
-            async with asyncio.timeout(10):
-                while "resolved" not in watch.told("lag"):
-                    await owner.execute("UPDATE core.leases SET expires_at = now()")
-                    await asyncio.sleep(0.2)
-                    await watch.look()
+            await until_resolved(watch, owner, "lag")
         await replica.close()

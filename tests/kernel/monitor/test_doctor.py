@@ -16,7 +16,7 @@ async def found(database: TestDatabase) -> dict[str, tuple[str, str, str]]:
 
 
 async def test_a_market_without_fault_is_told_so(database: TestDatabase) -> None:
-    assert await found(database) == {"monitoring": ("good", "14 alert rules, and nothing to tell", "")}
+    assert await found(database) == {"monitoring": ("good", "15 alert rules, and nothing to tell", "")}
 
 
 async def test_an_alert_that_lasts_an_index_and_a_partition_are_told_with_their_mends(

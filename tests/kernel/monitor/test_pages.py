@@ -99,8 +99,19 @@ async def test_the_dashboard_names_only_metrics_that_exist(database: TestDatabas
     expressions = promql(msgspec.json.decode(DASHBOARD.read_bytes()))
     named = {name for each in expressions for name in NAME.findall(each)}
     assert len(expressions) >= 10
-    of_what_is_not_here = {"entrepot_replica_lag_seconds", "entrepot_wal_archived_seconds"}
+    of_what_is_not_here = {
+        *("entrepot_replica_lag_seconds", "entrepot_replica_readable"),
+        "entrepot_wal_archived_seconds",
+    }
     assert named - there <= of_what_is_not_here, "a replica's lag needs a replica, and an archive one that is there"
+
+
+async def test_a_replica_that_is_not_read_is_shown_as_such(database: TestDatabase) -> None:
+    port = free_port()
+    nowhere = f"postgresql://nobody@127.0.0.1:{port}/x"
+    async with served(settings_for(database, database_read_replica_url=nowhere)) as url:
+        metrics = await Serving(url, 0).metrics()
+    assert metrics[f"entrepot_replica_readable{[('replica', f'127.0.0.1:{port}')]}"] == 0.0
 
 
 async def test_health_tells_when_the_database_is_away_and_when_it_is_back(

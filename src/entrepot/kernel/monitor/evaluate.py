@@ -12,7 +12,7 @@ from entrepot.kernel.db.database import Database
 from entrepot.kernel.db.doors import Write
 from entrepot.kernel.monitor import looks, store
 from entrepot.kernel.monitor.delivery import deliver, targets
-from entrepot.kernel.monitor.measures import MEASURES, Look, Measure, heads_of
+from entrepot.kernel.monitor.measures import MEASURES, Look, Measure, faults_of, heads_of
 from entrepot.kernel.monitor.model import Metric, Reading
 from entrepot.kernel.monitor.rules import Rule, rules_of
 from entrepot.kernel.monitor.statements import SLOW, Latency, Statements
@@ -29,7 +29,8 @@ async def evaluate(database: Database, settings: Settings, apps: Apps, chains: C
     rules, now = rules_of(settings), clock.now()
     async with database.read() as db:
         latency = await statements.latency(db)
-    look = Look(database, settings, apps, await heads_of(chains), latency, now)
+    heads, faults = await asyncio.gather(heads_of(chains), faults_of(database, settings))
+    look = Look(database, settings, apps, heads, latency, now, faults)
     found = {rule.name: await _measure(rule.name, MEASURES[rule.name], look) for rule in rules}
     async with database.write() as db:
         await judge(db, settings, rules, found, now)

@@ -11,6 +11,7 @@ from entrepot.kernel.chain.endpoint import ChainFailure
 from entrepot.kernel.db.database import Database
 from entrepot.kernel.db.doors import Read
 from entrepot.kernel.db.query import Query
+from entrepot.kernel.db.replica import fault
 from entrepot.kernel.monitor import looks, store
 from entrepot.kernel.monitor import wal as archives_of_wal
 from entrepot.kernel.monitor.model import Reading
@@ -23,6 +24,7 @@ from entrepot.kernel.work.cron import next_tick
 CURSOR = "event_sync_cursor"
 RETENTION = "core.retention"
 HEAD_PATIENCE = 18.0  # seconds for a chain to answer, of whose endpoints the first may be silent for its own ten
+REPLICA_PATIENCE = 5.0  # seconds for a replica to say how it is
 FRESH = timedelta(minutes=3)  # a process that reported before that is thought to be gone
 LAST_RUNS = Query("""
     SELECT DISTINCT ON (task) task, error FROM core.cron_ticks
@@ -52,6 +54,8 @@ class Look:
     """Of each chain its newest block; None where it does not answer."""
     latency: Latency | None
     now: datetime
+    faults: Mapping[str, str]
+    """Of each replica that reads are sent to, what keeps it from being read; empty where nothing does."""
 
 
 Measure = Callable[[Look], Awaitable[list[Reading] | None]]
@@ -112,13 +116,37 @@ async def lock(look: Look) -> list[Reading]:
 
 
 async def lag(look: Look) -> list[Reading]:
-    """Of each replica."""
+    """Of each replica that is connected. Which one is missing the primary cannot know: its lag is not over by that."""
     async with look.database.read() as db:
-        replicas = await looks.replicas(db)
-    return [
+        replicas, fired = await looks.replicas(db), await store.fired(db)
+    found = [
         Reading(each.name, each.lag_seconds or 0.0, f"{each.state}, {each.behind_bytes} octets behind")
         for each in replicas
     ]
+    if any(look.faults.values()):
+        missing = {each.subject for each in fired if each.rule == "lag"} - {each.name for each in replicas}
+        found += [Reading(each, None, "not connected") for each in missing]
+    return found
+
+
+async def faults_of(database: Database, settings: Settings) -> dict[str, str]:
+    """What keeps each replica from being read; all are asked at once, so that none hides another."""
+    primary, replicas = settings.database_direct_url or settings.database_url, database.replicas.all
+    faults = await asyncio.gather(*(_fault(each.url, primary) for each in replicas))
+    return {each.name: why for each, why in zip(replicas, faults, strict=True)}
+
+
+async def _fault(url: str, primary: str) -> str:
+    try:
+        async with asyncio.timeout(REPLICA_PATIENCE):
+            return await fault(url, primary)
+    except TimeoutError:
+        return f"does not answer within {REPLICA_PATIENCE:.0f} s"
+
+
+async def replica(look: Look) -> list[Reading]:
+    """Of each replica that reads are sent to. One that is far behind is there, and has its lag."""
+    return [Reading(name, float(bool(why)), why or "follows") for name, why in look.faults.items()]
 
 
 async def backup(look: Look) -> list[Reading]:
@@ -226,6 +254,7 @@ MEASURES: Mapping[str, Measure] = {
         transaction,
         lock,
         lag,
+        replica,
         backup,
         wal,
         archive,

@@ -21,6 +21,7 @@ from entrepot.kernel.app import Apps
 from entrepot.kernel.db.database import Database
 from entrepot.kernel.db.pool import GONE
 from entrepot.kernel.db.query import Query
+from entrepot.kernel.db.replica import UP
 from entrepot.kernel.meters import TOGETHER, meters
 from entrepot.kernel.monitor import looks, store, wal
 from entrepot.kernel.monitor.model import Incident, Replica, TableState
@@ -72,9 +73,11 @@ class DatabaseMetrics(Collector):
         self._gauge("entrepot_table_size_bytes", "Size with indexes.", sizes, "table")
         self._gauge("entrepot_table_dead_rows", "Rows that VACUUM would remove.", dead, "table")
 
-    def add_replicas(self, replicas: list[Replica]) -> None:
-        """Each replica."""
+    def add_replicas(self, replicas: list[Replica], read: Mapping[str, bool]) -> None:
+        """Each replica: those that follow, and those that reads are to go to."""
         lags = [((each.name,), each.lag_seconds or 0.0) for each in replicas]
+        states = [((name,), float(is_read)) for name, is_read in read.items()]
+        self._gauge("entrepot_replica_readable", "Whether this process sends reads to it.", states, "replica")
         self._gauge("entrepot_replica_lag_seconds", "How far a replica is behind.", lags, "replica")
 
     def add_wal(self, reached: Mapping[str, datetime]) -> None:
@@ -102,7 +105,7 @@ async def of_database(database: Database, settings: Settings, apps: Apps) -> Dat
                 await looks.database(db), await looks.activity(db), evaluated.timestamp() if evaluated else 0.0
             )
             made.add_tables(await looks.tables(db, [app.name for app in apps]))
-            made.add_replicas(await looks.replicas(db))
+            made.add_replicas(await looks.replicas(db), {each.name: each.state == UP for each in database.replicas.all})
             made.add_wal(await wal.reached(db, settings))
             made.add_alerts([rule.name for rule in rules_of(settings)], await store.fired(db))
             return made

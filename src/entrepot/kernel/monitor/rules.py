@@ -25,6 +25,7 @@ RULES = (
     Rule("transaction", "age of a transaction, in seconds", 300, 0, "docs/operations/runaway-query.md"),
     Rule("lock", "wait for a lock, in seconds", 30, 0, "docs/operations/runaway-query.md"),
     Rule("lag", "lag of a replica, in seconds", 60, 60, "entrepot doctor"),
+    Rule("replica", "whether a replica cannot be read", 0, 120, "docs/operations/replica-rebuild.md"),
     Rule("backup", "faults in the proofs of backups", 0, 0, "entrepot backup verify"),
     Rule("wal", "how far an archive of the WAL is behind, in seconds", 300, 120, "docs/operations/wal-archive.md"),
     Rule("archive", "whether the last run of retention failed", 0, 0, "entrepot task run core.retention"),
