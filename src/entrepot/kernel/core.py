@@ -17,7 +17,7 @@ from entrepot.kernel.upkeep.backup import wal, work
 from entrepot.kernel.upkeep.partitions import keep_ahead
 from entrepot.kernel.upkeep.retention import run_every_day
 from entrepot.kernel.work.cron import purge_ticks
-from entrepot.kernel.work.outbox import purge_outbox
+from entrepot.kernel.work.outbox import purge_expired, purge_outbox
 from entrepot.kernel.work.task import Service, Task
 
 PASSING = "Only what is still valid is kept; a task removes the rest every hour."
@@ -33,6 +33,7 @@ CORE = App(
         Task(name="core.purge_keys", cron="17 * * * *", run=purge_keys),
         Task(name="core.purge_ticks", cron="27 * * * *", run=purge_ticks),
         Task(name="core.purge_outbox", cron="*/10 * * * *", run=purge_outbox),
+        Task(name="core.purge_expired", cron="* * * * *", run=purge_expired),
         Task(name="core.keep_partitions_ahead", cron="37 * * * *", run=keep_ahead),
         Task(name="core.retention", cron="0 2 * * *", run=run_every_day),
         Task(name="core.monitor", cron="* * * * *", run=evaluate),

@@ -119,6 +119,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Groups that one wallet may make within a day."""
     body_limit: Count = 262_144
     """The largest request body, in bytes."""
+    body_timeout: Annotated[float, msgspec.Meta(gt=0)] = 60.0
+    """Seconds in which a request body must be there: 2 MiB of evidence in that time are 280 kbit/s."""
     live_heartbeat: Annotated[float, msgspec.Meta(gt=0)] = 20.0
     """Seconds between two beats of a live stream, at which its session is looked at too."""
     live_streams: Count = 32

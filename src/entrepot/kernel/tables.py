@@ -195,6 +195,10 @@ outbox = sa.Table(
     sa.Column("closes", sa.VARCHAR(120), comment="A topic that its readers follow no longer"),
     sa.Column("body", sa.JSON, nullable=False),
     sa.Column("created_at", MOMENT, nullable=False, server_default=NOW),
+    # Added so that what disappears, as a message of the chat does, is not kept here for longer than there.
+    sa.Column("expires_at", MOMENT, comment="From when on nobody is told, and it is not kept; null: for a day"),
+    sa.CheckConstraint("expires_at IS NULL OR (opens IS NULL AND closes IS NULL)", name="chk_outbox_topics_last"),
+    sa.Index("idx_outbox_expires", "expires_at", postgresql_where=sa.text("expires_at IS NOT NULL")),
     sa.Index("idx_outbox_topic", "topic", "xid"),
     sa.Index("idx_outbox_also", "also", "xid", postgresql_where=sa.text("also IS NOT NULL")),
     sa.Index("idx_outbox_created", "created_at", postgresql_using="brin"),
@@ -206,7 +210,11 @@ outbox_floor = sa.Table(
     "outbox_floor",
     METADATA,
     sa.Column("id", sa.SMALLINT, primary_key=True, autoincrement=False, server_default="1"),
-    sa.Column("xid", sa.BIGINT, nullable=False, comment="The last transaction of which a row was deleted"),
+    sa.Column("xid", sa.BIGINT, nullable=False, comment="The last transaction of which a row was deleted in its time"),
+    sa.Column("last_xid", sa.BIGINT, nullable=False, comment="The last of which any was deleted, expired ones too"),
+    # Added so that a cursor tells which server gave it out: two that begin where a third has ended number alike.
+    sa.Column("line", sa.VARCHAR(60), comment="System, database and timeline for which the name of the history is"),
+    sa.Column("history", sa.VARCHAR(16), comment="A random name; another one is drawn where the line is another"),
     sa.CheckConstraint("id = 1", name="chk_outbox_floor_one"),
     comment="One row: what the outbox has forgotten. A trigger moves it, whoever deletes.",
 )

@@ -8,6 +8,8 @@ from typing import Any
 
 import aiohttp
 
+from entrepot.kernel.db.database import Database
+from entrepot.kernel.work.outbox import purge_expired
 from tests.apps.chat.conftest import Caller, Place, envelope
 from tests.apps.chat.test_groups import group_of, roster
 
@@ -84,6 +86,31 @@ async def test_who_comes_back_hears_what_was_missed_once(alice: Caller, bob: Cal
     async with stream(bob, cursor) as second:
         assert [(await second.hear())["message"]["seq"] for _ in range(3)] == [2, 3, 4]
         assert await second.is_quiet()
+
+
+async def test_what_has_disappeared_is_streamed_to_nobody_and_not_kept(
+    place: Place, alice: Caller, bob: Caller, doors: Database
+) -> None:
+    """Neither the message nor the event that was said while messages disappear, while what was said before stays."""
+    async with stream(bob) as first:
+        await alice.writes_to(bob)
+        conversation = (await first.hear())["conversation_id"]
+        cursor = first.cursor
+        await place.owner.execute("UPDATE chat.conversations SET keeps_for = 1")
+        await alice.writes_to(bob)
+        await alice.patch(f"conversations/{conversation}", keeps_for=5)
+        assert [(await first.hear())["message"]["seq"] for _ in range(2)] == [2, 3]
+    await place.owner.execute("UPDATE chat.conversations SET keeps_for = NULL")
+    await asyncio.sleep(1.1)
+    async with stream(bob, cursor) as second:
+        assert await second.is_quiet()
+        await alice.writes_to(bob)
+        assert (await second.hear())["message"]["seq"] == 4
+    await purge_expired(doors)
+    kept = "SELECT array_agg((body -> 'message' ->> 'seq')::int ORDER BY id) FROM core.outbox"
+    assert await place.owner.fetchval(f"{kept} WHERE body ->> 'kind' = 'message'") == [1, 4]
+    async with stream(bob, cursor) as third:
+        assert (await third.hear())["message"]["seq"] == 4, "and nothing else was lost with them"
 
 
 async def test_a_group_is_heard_from_joining_until_leaving(alice: Caller, bob: Caller) -> None:

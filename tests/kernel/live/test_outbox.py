@@ -26,14 +26,14 @@ async def doors(database: TestDatabase) -> AsyncIterator[Database]:
 async def here(doors: Database) -> Place:
     """The place of somebody who has read everything."""
     async with doors.read() as db:
-        return Place.after(await outbox.now(db))
+        return Place.after((await outbox.now(db)).snapshot)
 
 
 async def read(doors: Database, place: Place, most: int = 100, topics: tuple[str, ...] = TOPICS) -> list[list[str]]:
     """Every row after a place, as [cursor, word]; the cursor has been to a client and back."""
     found = []
     async with doors.read() as db:
-        for window in place.windows(await outbox.now(db)):
+        for window in place.windows((await outbox.now(db)).snapshot):
             at = window
             while rows := await outbox.page(db, at, most, topics):
                 for row in rows:
@@ -157,7 +157,7 @@ async def test_whoever_deletes_the_loss_is_known(doors: Database, owner: asyncpg
     await owner.execute("DELETE FROM core.outbox")  # of nothing, which changes nothing
     async with doors.read() as db:
         assert not await outbox.is_kept(db, old)
-        assert await outbox.is_kept(db, Place.after(await outbox.now(db)))
+        assert await outbox.is_kept(db, Place.after((await outbox.now(db)).snapshot))
 
 
 async def test_a_crowd_of_commits_rings_a_few_bells(doors: Database, owner: asyncpg.Connection) -> None:
@@ -168,7 +168,7 @@ async def test_a_crowd_of_commits_rings_a_few_bells(doors: Database, owner: asyn
     assert 1 <= len(heard) < 60
     before = len(heard)
     async with doors.write() as db:
-        await db.run(outbox.PURGE, most=1)
+        await db.run(outbox.PURGE_OLD, most=1)
     await asyncio.sleep(0.1)
     assert len(heard) == before, "a commit that published nothing wakes nobody"
 

@@ -4,15 +4,19 @@ import asyncio
 import hashlib
 import json
 import time
+from datetime import timedelta
 
 import asyncpg
 import pytest
 
+from entrepot.kernel import clock
 from entrepot.kernel.db.bell import Bell
 from entrepot.kernel.db.database import Database
+from entrepot.kernel.http.frames import LiveCursor
 from entrepot.kernel.http.live import Live
+from entrepot.kernel.http.socket import Socket
 from entrepot.kernel.work import outbox
-from entrepot.kernel.work.outbox import Letter, Place, publish
+from entrepot.kernel.work.outbox import Letter, publish
 from tests.conftest import TestDatabase, settings_for
 from tests.kernel.conftest import WALLET
 from tests.kernel.live.conftest import HEARTBEAT
@@ -188,10 +192,39 @@ async def test_a_cursor_that_is_too_old_starts_over(radio: Radio, owner: asyncpg
 
 
 async def test_a_cursor_of_another_servers_future_starts_over(radio: Radio) -> None:
-    async with radio.tuned(after="900000000000:900000000000:", ready=False) as heard:
-        assert (await heard.frame())["kind"] == "start_over"
-        await radio.say("here")
-        assert await heard.words(1) == ["here"]
+    async with radio.tuned() as heard:
+        history = LiveCursor.parse(heard.cursor).history
+    for after in ("900000000000:900000000000:", f"{history}.900000000000:900000000000:", "3:3:", "anothers.3:3:"):
+        async with radio.tuned(after=after, ready=False) as heard:
+            assert (await heard.frame())["kind"] == "start_over"
+            await radio.say("here")
+            assert await heard.words(1) == ["here"]
+
+
+async def test_what_has_expired_is_told_to_nobody_who_comes_back_and_is_not_kept(
+    radio: Radio, owner: asyncpg.Connection
+) -> None:
+    async with radio.tuned() as heard:
+        old = heard.cursor
+        await radio.say("before")
+        async with radio.house.database.write() as db:
+            short, later = clock.now() + timedelta(seconds=0.5), clock.now() + timedelta(hours=1)
+            await publish(db, [Letter("radio:one", Said("later"), expires_at=later)])
+        async with radio.house.database.write() as db:
+            await publish(db, [Letter("radio:one", Said("short"), expires_at=short)])
+        assert await heard.words(3) == ["before", "later", "short"]
+        newest = heard.cursor
+    await asyncio.sleep(0.6)
+    async with radio.tuned(after=old) as again:
+        assert await again.words(2) == ["before", "later"]
+        assert (await again.frame())["kind"] == "beat"
+    await outbox.purge_expired(radio.house.database)
+    kept = await owner.fetchval("SELECT string_agg(body ->> 'word', ' ' ORDER BY id) FROM core.outbox")
+    assert kept == "before later"
+    async with radio.tuned(after=newest) as first, radio.tuned(after=old) as second:
+        await radio.say("now")
+        assert await first.words(1) == ["now"], "that the last word is gone has lost it nothing"
+        assert await second.words(3) == ["before", "later", "now"]
 
 
 @pytest.mark.parametrize(
@@ -257,6 +290,21 @@ async def test_signing_out_ends_the_streams_of_that_session_at_once(
             assert await stays.words(1) == ["still here"]
 
 
+async def test_a_session_that_ends_while_its_stream_begins_ends_it_at_once(
+    studio: TestDatabase, owner: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After its session was looked at, and before it is among those that are told that a session ends."""
+    join = Live._join
+
+    async def late(live: Live, socket: Socket, seen: outbox.Moment) -> object:
+        await owner.execute("DELETE FROM core.sessions")
+        return await join(live, socket, seen)
+
+    monkeypatch.setattr(Live, "_join", late)
+    async with on_air(studio, owner) as radio, radio.tuned(ready=False) as heard:
+        assert await heard.ended() == (4401, [])
+
+
 async def test_a_session_that_runs_out_ends_its_streams(radio: Radio, owner: asyncpg.Connection) -> None:
     async with radio.tuned() as heard:
         await owner.execute("UPDATE core.sessions SET expires_at = now() + interval '0.5 seconds'")
@@ -289,4 +337,4 @@ async def test_a_server_that_goes_away_says_so(radio: Radio) -> None:
         assert (await heard.ended())[0] == 1001
         async with radio.tuned(ready=False) as late:
             assert (await late.frame())["problem"]["status"] == 503
-    assert Place.parse(heard.cursor).row > 0
+    assert LiveCursor.parse(heard.cursor).place.row > 0

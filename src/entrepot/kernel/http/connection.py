@@ -1,4 +1,4 @@
-"""The HTTP connections of a server process: uvicorn's, with bounds on how long a head may be and how long it takes."""
+"""The HTTP connections of a server process: uvicorn's, with bounds on how long and how slow a request may be."""
 
 import asyncio
 from typing import Any
@@ -14,6 +14,9 @@ MOST_HEAD = 65_536
 HEAD_PATIENCE = 30.0  # seconds in which the head must be there, once it has begun or once the connection is made
 
 
+BODY_PATIENCE = 60.0  # seconds in which the rest of a body must be there that was answered before it was whole
+
+
 class Connection(HttpToolsProtocol):
     """One connection. The parser of uvicorn itself takes heads without end, and waits for them without end."""
 
@@ -21,7 +24,9 @@ class Connection(HttpToolsProtocol):
         super().__init__(*arguments, **more)
         self._head_size = 0
         self._is_in_head = False
+        self._is_whole = True
         self._late: asyncio.TimerHandle | None = None
+        self._left: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """It must say something soon."""
@@ -32,6 +37,7 @@ class Connection(HttpToolsProtocol):
         """It is over."""
         super().connection_lost(exc)
         self._in_time()
+        self._have_rest()
 
     def data_received(self, data: bytes) -> None:
         """Some octets of a request, of several, or of a part of one."""
@@ -48,12 +54,24 @@ class Connection(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A request begins."""
         super().on_message_begin()
-        self._head_size, self._is_in_head = 0, True
+        self._head_size, self._is_in_head, self._is_whole = 0, True, False
 
     def on_headers_complete(self) -> None:
         """Its head is whole."""
         self._is_in_head = False
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """Its body is whole, too."""
+        self._is_whole = True
+        self._have_rest()
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """It is answered. The rest of its body is read, as whoever sends it may not listen before its end."""
+        super().on_response_complete()
+        if not self._is_whole and self._left is None:
+            self._left = self.loop.call_later(BODY_PATIENCE, self.transport.abort)
 
     def handle_websocket_upgrade(self) -> None:
         """From here on it is a WebSocket. What it was is let go at once, and not when the collector comes."""
@@ -64,6 +82,11 @@ class Connection(HttpToolsProtocol):
         self.transport.set_protocol(socket)
         socket.begin(request, self.headers)
         self.parser = None  # type: ignore[assignment]
+
+    def _have_rest(self) -> None:
+        if self._left is not None:
+            self._left.cancel()
+            self._left = None
 
     def _in_time(self) -> None:
         if self._late is not None:

@@ -23,10 +23,25 @@ class LiveCursor(Value, str):
         if not isinstance(given, str) or len(given) > MOST:
             raise ValueError("must be the cursor of an earlier frame")
         try:
-            Place.parse(given)
+            _ = cls(given).place
         except ValueError:
             raise ValueError("must be the cursor of an earlier frame") from None
         return cls(given)
+
+    @classmethod
+    def of(cls, history: str, place: Place) -> Self:
+        """A place in a history of the database."""
+        return cls(f"{history}.{place}")
+
+    @property
+    def history(self) -> str:
+        """In which history it is; empty where it tells none."""
+        return self.rpartition(".")[0]
+
+    @property
+    def place(self) -> Place:
+        """The place there."""
+        return Place.parse(self.rpartition(".")[2])
 
 
 class Watch(Ask, frozen=True):

@@ -11,7 +11,7 @@ import asyncpg
 from asyncpg import Record
 
 from entrepot.kernel.db.database import Database
-from entrepot.kernel.db.doors import Write
+from entrepot.kernel.db.doors import Read, Write
 from entrepot.kernel.db.listener import listen
 from entrepot.kernel.db.pool import GONE
 from entrepot.kernel.db.query import Query
@@ -26,7 +26,7 @@ from entrepot.kernel.settings import Settings
 from entrepot.kernel.values import ENCODER
 from entrepot.kernel.wallet import Wallet
 from entrepot.kernel.work import outbox
-from entrepot.kernel.work.outbox import SESSIONS, Place, Snapshot
+from entrepot.kernel.work.outbox import SESSIONS, Moment, Place, Snapshot
 from entrepot.kernel.work.whispers import CHANNEL, Whisper, Whispers
 
 LOG = logging.getLogger("entrepot.live")
@@ -51,15 +51,16 @@ def encoded(frame: Frame) -> Framed:
     return framed(ENCODER.encode(frame))
 
 
-def frame_of(window: Place, row: Record) -> Framed:
+def frame_of(history: str, window: Place, row: Record) -> Framed:
     """A row as it is sent: its body with the cursor in front. The body is a struct with a kind, so never empty."""
     body: bytes = row["body"]
-    return framed(f'{{"cursor":"{window.text_of_window}{row["id"]}",'.encode() + body[1:])
+    return framed(f'{{"cursor":"{history}.{window.text_of_window}{row["id"]}",'.encode() + body[1:])
 
 
 class Admitted(NamedTuple):
     """From when on a socket is offered everything, and the further topics that it followed at that moment."""
 
+    history: str
     now: Snapshot
     joined: frozenset[str]
 
@@ -68,7 +69,7 @@ class Joining(NamedTuple):
     """A socket that waits to be let in."""
 
     socket: Socket
-    seen: Snapshot
+    seen: Moment
     """From before its topics were read."""
     admitted: "asyncio.Future[Admitted]"
 
@@ -86,6 +87,7 @@ class Live:
         self._streams: Counter[Wallet] = Counter()
         self._joining: list[Joining] = []
         self._place: Place | None = None
+        self._history = ""
         self._wake, self._empty = asyncio.Event(), asyncio.Event()
         self._replays = asyncio.Semaphore(REPLAYS)
         self._tasks: list[asyncio.Task[None]] = []
@@ -132,7 +134,7 @@ class Live:
         socket: Socket,
         receive: Receive,
         after: LiveCursor | None,
-        seen: Snapshot,
+        seen: Moment,
         take: Take | None = None,
         roll: Roll | None = None,
     ) -> None:
@@ -144,7 +146,7 @@ class Live:
             try:
                 admitted = await self._join(socket, seen)
                 with nullcontext() if roll is None else roll.attended(socket.by.wallet):
-                    await self._bring_up(socket, None if after is None else Place.parse(after), admitted)
+                    await self._bring_up(socket, after, admitted)
                     socket.open()
                     await socket.until_gone(receive, take)
             except asyncio.CancelledError:
@@ -174,7 +176,7 @@ class Live:
             if not self._streams:
                 self._empty.set()
 
-    async def _join(self, socket: Socket, seen: Snapshot) -> Admitted:
+    async def _join(self, socket: Socket, seen: Moment) -> Admitted:
         """Lets it in after the next read; from the answered moment on it is offered everything, once."""
         if not self._tasks:
             url = self.settings.database_direct_url or self.settings.database_url
@@ -206,16 +208,19 @@ class Live:
             if not readers:
                 del self._readers[topic]
 
-    async def _bring_up(self, socket: Socket, after: Place | None, admitted: Admitted) -> None:
+    async def _bring_up(self, socket: Socket, cursor: LiveCursor | None, admitted: Admitted) -> None:
         """Sends what it has missed between its cursor and the moment from which on it is offered everything."""
-        now = admitted.now
-        if after is None:
-            await socket.send(encoded(Ready(cursor=LiveCursor(now))))
+        history, now = admitted.history, admitted.now
+        begins = LiveCursor.of(history, Place.after(now))
+        if cursor is None:
+            await socket.send(encoded(Ready(cursor=begins)))
             return
-        if max(after.base.xmax, after.upto.xmax) > now.xmax:  # of another server, or of a future that was restored away
-            await socket.send(encoded(StartOver(cursor=LiveCursor(now))))
+        after = cursor.place
+        # The second is of a disk that was set back, which the database itself cannot know.
+        if cursor.history != history or max(after.base.xmax, after.upto.xmax) > now.xmax:
+            await socket.send(encoded(StartOver(cursor=begins)))
             return
-        await socket.send(encoded(Ready(cursor=LiveCursor(after))))
+        await socket.send(encoded(Ready(cursor=cursor)))
         windows = after.windows(now)
         async with self._replays, self.database.read() as db:
             changed = [row for window in windows for row in await topics.changes(db, window, socket.to.topics)]
@@ -227,11 +232,11 @@ class Live:
                     rows = await outbox.page(db, place, PAGE, followed.all)
                     is_kept = await outbox.is_kept(db, after)
                 if not is_kept:
-                    await socket.send(encoded(StartOver(cursor=LiveCursor(now))))
+                    await socket.send(encoded(StartOver(cursor=begins)))
                     return
                 for row in rows:
                     if followed.take(row):
-                        await socket.send(frame_of(window, row))
+                        await socket.send(frame_of(history, window, row))
                 place = Place(window.base, window.upto, rows[-1]["id"]) if len(rows) == PAGE else None
 
     def _hear_commit(self, _door: Write) -> None:
@@ -260,12 +265,31 @@ class Live:
         """Reads and hands out everything that is committed by now, then lets in who is waiting."""
         joining = list(self._joining)
         async with self.database.read() as db:
-            upto = await outbox.now(db)
-            if self._place is not None and self.sockets:
-                for window in self._place.windows(upto):
-                    await self._read_window(db, window)
-            changed = await topics.changes_for(db, [(each.socket.to, each.seen) for each in joining], upto)
-            self._place = Place.after(upto)
+            now = await outbox.now(db)
+            if now.history is not None:
+                self._turn_to(now.history, joining)
+                await self._read_upto(db, now.snapshot, joining)
+                return
+        async with self.database.write() as door:
+            await outbox.begin_history(door)
+        self._wake.set()
+
+    def _turn_to(self, history: str, joining: Sequence[Joining]) -> None:
+        """Sends away whoever follows another history, in which they may have been told what is not so in this one."""
+        gone = [each.socket for each in joining if each.seen.history not in (None, history)]
+        if history != self._history:
+            gone += self.sockets
+            self._history, self._place = history, None
+        for socket in gone:
+            socket.cut(GOING_AWAY, "the database has changed; come back with your last cursor")
+
+    async def _read_upto(self, db: Read, upto: Snapshot, joining: Sequence[Joining]) -> None:
+        if self._place is not None and self.sockets:
+            for window in self._place.windows(upto):
+                await self._read_window(db, window)
+        changed = await topics.changes_for(db, [(each.socket.to, each.seen.snapshot) for each in joining], upto)
+        await _end_sessions(db, [each.socket for each in joining])  # what ends from here on is heard
+        self._place = Place.after(upto)
         del self._joining[: len(joining)]
         for (socket, _, admitted), rows in zip(joining, changed, strict=True):
             if not admitted.done():
@@ -274,7 +298,7 @@ class Live:
                 self.sockets.add(socket)
                 for topic in (*socket.to.topics, *socket.joined):
                     self._readers[topic].add(socket)
-                admitted.set_result(Admitted(upto, socket.joined))
+                admitted.set_result(Admitted(self._history, upto, socket.joined))
 
     async def _read_window(self, db: Any, window: Place) -> None:
         place, unsent = window, 0
@@ -307,7 +331,7 @@ class Live:
         readers = self._readers_of(row["topic"], row["also"])
         if not readers:
             return 0
-        frame = frame_of(window, row)
+        frame = frame_of(self._history, window, row)
         for socket in readers:
             if socket.to.about in (None, row["about"]):
                 socket.offer(frame)
@@ -346,7 +370,7 @@ class Live:
             with suppress(*TROUBLE):
                 await self._check_sessions(self.sockets)
             if self._place is not None:
-                beat = encoded(Beat(cursor=LiveCursor(self._place)))
+                beat = encoded(Beat(cursor=LiveCursor.of(self._history, self._place)))
                 for socket in list(self.sockets):
                     socket.offer(beat)
             for roll in self.rolls:
@@ -357,13 +381,18 @@ class Live:
             await self._check_sessions([socket for socket in self.sockets if socket.by.wallet == wallet])
 
     async def _check_sessions(self, sockets: Iterable[Socket]) -> None:
-        """Ends the streams of sessions that are over."""
-        asked: Sequence[Socket] = list(sockets)
-        if not asked:
-            return
-        async with self.database.read() as db:
-            rows = await db.rows(ALIVE, sessions=list({socket.by.session for socket in asked}))
-        alive = {row[0] for row in rows}
-        for socket in asked:
-            if socket.by.session not in alive:
-                socket.cut(4401, "the session is over; sign in again")
+        asked = list(sockets)
+        if asked:
+            async with self.database.read() as db:
+                await _end_sessions(db, asked)
+
+
+async def _end_sessions(db: Read, sockets: Sequence[Socket]) -> None:
+    """Ends the streams of sessions that are over."""
+    if not sockets:
+        return
+    rows = await db.rows(ALIVE, sessions=list({socket.by.session for socket in sockets}))
+    alive = {row[0] for row in rows}
+    for socket in sockets:
+        if socket.by.session not in alive:
+            socket.cut(4401, "the session is over; sign in again")

@@ -14,6 +14,7 @@ from entrepot.kernel.http.examples import NoExample, example
 from entrepot.kernel.http.frames import OF_THE_HOUSE, ReplyFrame
 from entrepot.kernel.http.problem import (
     MEDIA_TYPE,
+    BodyTooSlow,
     KeyReused,
     NoSuchRoute,
     NotJson,
@@ -63,7 +64,7 @@ def refusals(endpoint: Endpoint) -> list[type[Refusal]]:
     if takes_key(endpoint):
         found.append(KeyReused)
     if route.has_body:
-        found += [TooLarge, NotJson]
+        found += [TooLarge, BodyTooSlow, NotJson]
     if route.frames:
         found += [WrongOrigin, UpgradeRequired]
     return list(dict.fromkeys(found))

@@ -18,6 +18,12 @@ class TooLarge(Refusal):
     most: int
 
 
+class BodyTooSlow(Refusal):
+    """The request body must be there within {within} seconds."""
+
+    within: float
+
+
 class NotJson(Refusal):
     """The request body is taken as application/json only, and its Content-Type must say so."""
 
@@ -55,6 +61,7 @@ STATUS: dict[type[Refusal], HTTPStatus] = {
     refusal.Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     NotJson: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    BodyTooSlow: HTTPStatus.REQUEST_TIMEOUT,
     MethodNotAllowed: HTTPStatus.METHOD_NOT_ALLOWED,
     UpgradeRequired: HTTPStatus.UPGRADE_REQUIRED,
     Broken: HTTPStatus.INTERNAL_SERVER_ERROR,
@@ -94,6 +101,8 @@ def problem(refused: Refusal) -> tuple[int, list[tuple[str, str]], bytes]:
     headers = [("content-type", MEDIA_TYPE)]
     if isinstance(refused, refusal.TooMany):
         headers.append(("retry-after", str(refused.retry_after)))
+    if isinstance(refused, BodyTooSlow):
+        headers.append(("connection", "close"))  # what comes yet is waited for by nobody
     if isinstance(refused, UpgradeRequired):
         headers.append(("upgrade", "websocket"))
     if isinstance(refused, MethodNotAllowed):

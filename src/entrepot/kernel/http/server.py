@@ -4,6 +4,7 @@ A hot read (anyone may call it, PostgreSQL makes its JSON) is answered by the sa
 request, because Litestar's share of such a request would be the largest: docs/decisions/0001-http-layer.md.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -21,7 +22,7 @@ from entrepot.kernel.db.causal import LIFETIME
 from entrepot.kernel.http.call import BOOKMARK, BOOKMARK_COOKIE, Call, Reply
 from entrepot.kernel.http.endpoint import Endpoint
 from entrepot.kernel.http.log import AccessLog
-from entrepot.kernel.http.problem import Broken, MethodNotAllowed, NoSuchRoute, TooLarge, problem
+from entrepot.kernel.http.problem import BodyTooSlow, Broken, MethodNotAllowed, NoSuchRoute, TooLarge, problem
 from entrepot.kernel.http.route import Who
 from entrepot.kernel.http.stream import StreamEndpoint
 from entrepot.kernel.http.websocket import EXTENSION
@@ -50,8 +51,16 @@ def client_of(scope: Any, trusted_proxies: int) -> str:
     return str(peer[0]) if peer else ""
 
 
-async def read_body(receive: Receive, most: int) -> bytes:
-    """The whole body; raises `TooLarge` as soon as it is."""
+async def read_body(receive: Receive, most: int, within: float) -> bytes:
+    """The whole body; raises `TooLarge` as soon as it is, and `BodyTooSlow` where it takes more than those seconds."""
+    try:
+        async with asyncio.timeout(within):
+            return await _read_body(receive, most)
+    except TimeoutError:
+        raise BodyTooSlow(within=within) from None
+
+
+async def _read_body(receive: Receive, most: int) -> bytes:
     parts: list[bytes] = []
     size = 0
     while True:
@@ -143,7 +152,9 @@ def handler(endpoint: Endpoint, log: AccessLog, settings: Settings) -> HTTPRoute
         call = Call(path, scope["query_string"], scope["headers"], client_of(scope, settings.trusted_proxies))
         try:
             if endpoint.route.has_body:
-                call.body = await read_body(request.receive, max(settings.body_limit, endpoint.route.body_limit))
+                call.body = await read_body(
+                    request.receive, max(settings.body_limit, endpoint.route.body_limit), settings.body_timeout
+                )
             answer = await faultless(endpoint, call)
         except Refusal as refused:
             answer = refuse(refused)

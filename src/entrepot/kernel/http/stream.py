@@ -27,7 +27,7 @@ from entrepot.kernel.refusal import Forbidden, Refusal, Unavailable
 from entrepot.kernel.supply import NotInHouse, Resources
 from entrepot.kernel.values import ENCODER
 from entrepot.kernel.work import outbox
-from entrepot.kernel.work.outbox import Snapshot
+from entrepot.kernel.work.outbox import Moment
 
 LOG = logging.getLogger("entrepot.http")
 REFUSED = 4000
@@ -83,8 +83,8 @@ class StreamEndpoint(Endpoint):
         await self.subscribe(call)
         raise UpgradeRequired
 
-    async def subscribe(self, call: Call) -> tuple[Caller, Watch, Subscription, Snapshot]:
-        """Who listens to what, from where, and a snapshot of before that was read. Raises a `Refusal`."""
+    async def subscribe(self, call: Call) -> tuple[Caller, Watch, Subscription, Moment]:
+        """Who listens to what, from where, and the moment before that was read. Raises a `Refusal`."""
         self.limit.count(call.client)
         self._check_origin(call)
         caller = await self._caller(call)

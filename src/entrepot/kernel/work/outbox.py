@@ -4,8 +4,10 @@ A place in the outbox is a snapshot and no number: numbers are given out before 
 the greatest one passes over the rows of slower transactions (docs/decisions/0007-outbox-and-live-streams.md).
 """
 
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from typing import Any, Self
 
@@ -18,22 +20,36 @@ from entrepot.kernel.db.query import Query
 from entrepot.kernel.values import ENCODER
 
 PUBLISH = Query("""
-    INSERT INTO core.outbox (topic, about, also, opens, closes, body)
-    SELECT v.topic, v.about, v.also, v.opens, v.closes, v.body::json
-    FROM unnest(:topics::text[], :abouts::text[], :alsos::text[], :opened::text[], :closed::text[], :bodies::text[])
-        AS v(topic, about, also, opens, closes, body)
+    INSERT INTO core.outbox (topic, about, also, opens, closes, body, expires_at)
+    SELECT v.topic, v.about, v.also, v.opens, v.closes, v.body::json, v.expires_at
+    FROM unnest(:topics::text[], :abouts::text[], :alsos::text[], :opened::text[], :closed::text[], :bodies::text[],
+        :expire::timestamptz[]) AS v(topic, about, also, opens, closes, body, expires_at)
 """)
 # A transaction that wrote nothing here may have ended in the database's memory only, as a bell does or what is rolled
 # back: after a crash its number is given out anew. That of a row that is seen is on the disk, with all before it.
 NOW_AND_LAST = """
     pg_current_snapshot()::text AS snapshot,
-    greatest((SELECT max(xid) FROM core.outbox), (SELECT xid FROM core.outbox_floor)) AS last
+    greatest((SELECT max(xid) FROM core.outbox), (SELECT last_xid FROM core.outbox_floor)) AS last
 """
-NOW = Query(f"SELECT {NOW_AND_LAST}")
+# A replica that takes over begins a timeline, and so does a backup that is recovered; other servers are other systems.
+# But two that begin at the same one, and know nothing of each other, number theirs alike. So each draws a name for its
+# history; and as the copy of a database has the name too, it is noted for which line it was drawn.
+LINE = """
+    (SELECT concat_ws('.', system_identifier, (SELECT oid FROM pg_database WHERE datname = current_database()),
+        ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::int) FROM pg_control_system())
+"""
+NOW = Query(f"""
+    SELECT {NOW_AND_LAST}, (SELECT CASE WHEN line = {LINE} THEN history END FROM core.outbox_floor) AS history
+""")
+BEGIN_HISTORY = Query(f"""
+    UPDATE core.outbox_floor SET line = now.line, history = :history FROM (SELECT {LINE} AS line) AS now
+    WHERE core.outbox_floor.line IS DISTINCT FROM now.line
+""")
 UNSEEN = """
     SELECT xid, id, topic, about, also, opens, closes, body FROM core.outbox
     WHERE (xid >= :base_xmax OR xid = ANY(:base_xip::bigint[]))
-        AND xid < :upto_xmax AND xid <> ALL(:upto_xip::bigint[]) AND id > :row {more}
+        AND xid < :upto_xmax AND xid <> ALL(:upto_xip::bigint[]) AND id > :row
+        AND (expires_at IS NULL OR expires_at > now()) {more}
     ORDER BY id LIMIT :most
 """
 OF_ALL = Query(UNSEEN.format(more=""))
@@ -41,11 +57,11 @@ TO_TOPICS = "AND (topic = ANY(:topics::text[]) OR also = ANY(:topics::text[]))"
 OF_TOPICS = Query(UNSEEN.format(more=TO_TOPICS))
 CHANGES = Query(UNSEEN.format(more=f"{TO_TOPICS} AND (opens IS NOT NULL OR closes IS NOT NULL)"))
 FORGOTTEN = Query("SELECT xid FROM core.outbox_floor")
-PURGE = Query("""
-    DELETE FROM core.outbox WHERE ctid = ANY(ARRAY(
-        SELECT ctid FROM core.outbox WHERE created_at < now() - interval '24 hours' LIMIT :most
-    ))
-""")
+PURGE = """
+    DELETE FROM core.outbox WHERE ctid = ANY(ARRAY(SELECT ctid FROM core.outbox WHERE {over} LIMIT :most))
+"""
+PURGE_OLD = Query(PURGE.format(over="created_at < now() - interval '24 hours'"))
+PURGE_EXPIRED = Query(PURGE.format(over="expires_at <= now()"))
 AT_ONCE = 10_000
 SESSIONS = "core:sessions"
 """The topic of sessions that end before their time, each about a wallet: whoever serves it looks anew."""
@@ -65,6 +81,8 @@ class Letter:
     closes: str | None = None
     """A topic that these follow no longer. It is told in the order in which it happened only where whoever opens,
     closes and publishes in it waits for the others, as by a lock on what the topic is about."""
+    expires_at: datetime | None = None
+    """From when on nobody is told any more, and it is not kept. Not for one that opens or closes a topic."""
 
 
 async def publish(db: Write, letters: Sequence[Letter]) -> None:
@@ -79,6 +97,7 @@ async def publish(db: Write, letters: Sequence[Letter]) -> None:
         opened=[letter.opens for letter in letters],
         closed=[letter.closes for letter in letters],
         bodies=[ENCODER.encode(letter.body).decode() for letter in letters],
+        expire=[letter.expires_at for letter in letters],
     )
     db.announces = True
 
@@ -164,10 +183,24 @@ def _whole(text: str) -> int:
     return int(text)
 
 
-async def now(db: Read) -> Snapshot:
-    """What is committed at this moment."""
+@dataclass(frozen=True)
+class Moment:
+    """What is committed, and in which history of the database: snapshots of two histories have nothing in common."""
+
+    history: str | None
+    """None where the server has begun one that has no name yet."""
+    snapshot: Snapshot
+
+
+async def now(db: Read) -> Moment:
+    """This moment."""
     (row,) = await db.rows(NOW)
-    return Snapshot.of(row)
+    return Moment(row["history"], Snapshot.of(row))
+
+
+async def begin_history(db: Write) -> None:
+    """Gives the server's history a name, where it has none yet: that of whoever is first."""
+    await db.run(BEGIN_HISTORY, history=secrets.token_hex(8))
 
 
 async def page(db: Read, window: Place, most: int, topics: Sequence[str] | None = None) -> list[Record]:
@@ -199,8 +232,18 @@ async def is_kept(db: Read, place: Place) -> bool:
 
 
 async def purge_outbox(database: Database) -> None:
-    """Forgets what was published over a day ago, a part at a time."""
+    """Forgets what was published over a day ago."""
+    await _purge(database, PURGE_OLD)
+
+
+async def purge_expired(database: Database) -> None:
+    """Forgets what nobody is told any more because it has expired."""
+    await _purge(database, PURGE_EXPIRED)
+
+
+async def _purge(database: Database, query: Query) -> None:
+    """A part at a time."""
     gone = AT_ONCE
     while gone == AT_ONCE:
         async with database.write() as db:
-            gone = await db.run(PURGE, most=AT_ONCE)
+            gone = await db.run(query, most=AT_ONCE)

@@ -43,5 +43,6 @@ async def happen(
         timestamp=row.timestamp,
         expires_at=row.expires_at,
     )
-    await publish(db, [letter(place, MessageSent(conversation_id=place.id, message=message, roster=roster))])
+    sent = MessageSent(conversation_id=place.id, message=message, roster=roster)
+    await publish(db, [letter(place, sent, row.expires_at)])
     return msgspec.structs.replace(place, last_seq=row.seq, roster=roster, month=row.month), message

@@ -71,7 +71,7 @@ async def say(db: Write, asks: Sequence[SendMessage]) -> Sequence[Sent | Refusal
             assert known.sender_id is not None
             nonce = None if ask.nonce is None else ask.nonce.raw
             row = log.add(place, ask.message_id, known.sender_id, ciphertext=ask.ciphertext.raw, nonce=nonce)
-            letters.append(letter(place, told(place, row, ask)))
+            letters.append(letter(place, told(place, row, ask), row.expires_at))
             result = Sent(row.id, place.id, row.seq, row.timestamp)
             said[row.id] = ask, result
         results.append(result)

@@ -1,5 +1,6 @@
 """Who hears what: a pair is told by its two wallets, a group by a topic of its own."""
 
+from datetime import datetime
 from uuid import UUID
 
 from entrepot.apps.chat.calls.live import ChatEvent
@@ -17,8 +18,8 @@ def of_group(group: UUID) -> str:
     return f"chat:{group}"
 
 
-def letter(place: Locked, event: ChatEvent) -> Letter:
-    """To everybody in a conversation."""
+def letter(place: Locked, event: ChatEvent, expires_at: datetime | None = None) -> Letter:
+    """To everybody in a conversation; of what disappears, as long as it is there."""
     if place.first_wallet is None or place.second_wallet is None:
-        return Letter(of_group(place.id), event)
-    return Letter(of_wallet(place.first_wallet), event, also=of_wallet(place.second_wallet))
+        return Letter(of_group(place.id), event, expires_at=expires_at)
+    return Letter(of_wallet(place.first_wallet), event, also=of_wallet(place.second_wallet), expires_at=expires_at)

@@ -113,7 +113,9 @@ CREATE TABLE core.outbox (
     closes VARCHAR(120),
     body JSON NOT NULL,
     created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
-    PRIMARY KEY (xid, id)
+    expires_at TIMESTAMP WITH TIME ZONE,
+    PRIMARY KEY (xid, id),
+    CONSTRAINT chk_outbox_topics_last CHECK (expires_at IS NULL OR (opens IS NULL AND closes IS NULL))
 ) WITH (autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.02);
 
 CREATE INDEX idx_outbox_topic ON core.outbox (topic, xid);
@@ -121,6 +123,8 @@ CREATE INDEX idx_outbox_topic ON core.outbox (topic, xid);
 CREATE INDEX idx_outbox_also ON core.outbox (also, xid) WHERE also IS NOT NULL;
 
 CREATE INDEX idx_outbox_created ON core.outbox USING brin (created_at);
+
+CREATE INDEX idx_outbox_expires ON core.outbox (expires_at) WHERE expires_at IS NOT NULL;
 
 COMMENT ON TABLE core.outbox IS 'What is to be told after a commit, written by the transaction itself.';
 
@@ -136,23 +140,38 @@ COMMENT ON COLUMN core.outbox.opens IS 'A topic that its readers follow from the
 
 COMMENT ON COLUMN core.outbox.closes IS 'A topic that its readers follow no longer';
 
+COMMENT ON COLUMN core.outbox.expires_at IS 'From when on nobody is told, and it is not kept; null: for a day';
+
 CREATE TABLE core.outbox_floor (
     id SMALLINT DEFAULT '1' NOT NULL,
     xid BIGINT NOT NULL,
+    last_xid BIGINT NOT NULL,
+    line VARCHAR(60),
+    history VARCHAR(16),
     PRIMARY KEY (id),
     CONSTRAINT chk_outbox_floor_one CHECK (id = 1)
 );
 
 COMMENT ON TABLE core.outbox_floor IS 'One row: what the outbox has forgotten. A trigger moves it, whoever deletes.';
 
-COMMENT ON COLUMN core.outbox_floor.xid IS 'The last transaction of which a row was deleted';
+COMMENT ON COLUMN core.outbox_floor.xid IS 'The last transaction of which a row was deleted in its time';
 
-INSERT INTO core.outbox_floor (xid) VALUES (0);
+COMMENT ON COLUMN core.outbox_floor.last_xid IS 'The last of which any was deleted, expired ones too';
+
+COMMENT ON COLUMN core.outbox_floor.line IS 'System, database and timeline for which the name of the history is';
+
+COMMENT ON COLUMN core.outbox_floor.history IS 'A random name; another one is drawn where the line is another';
+
+INSERT INTO core.outbox_floor (xid, last_xid) VALUES (0, 0);
 
 CREATE FUNCTION core.raise_outbox_floor() RETURNS TRIGGER LANGUAGE plpgsql AS $$
 BEGIN
-    UPDATE core.outbox_floor SET xid = greatest(xid, (SELECT max(gone.xid) FROM gone))
-    WHERE xid < (SELECT max(gone.xid) FROM gone);
+    UPDATE core.outbox_floor SET xid = greatest(xid, of_gone.told), last_xid = greatest(last_xid, of_gone.last)
+    FROM (
+        SELECT max(gone.xid) AS last, max(gone.xid) FILTER (WHERE expires_at IS NULL OR expires_at > now()) AS told
+        FROM gone
+    ) AS of_gone
+    WHERE xid < of_gone.told OR last_xid < of_gone.last;
     RETURN NULL;
 END $$;
 
