@@ -9,7 +9,7 @@ import pytest
 
 from entrepot.dev.postgres import Server
 from entrepot.kernel.app import App
-from entrepot.kernel.upkeep import lint, migrate, schema
+from entrepot.kernel.upkeep import lint, revisions, schema
 from entrepot.main import find_apps
 from tests.conformance.conftest import catalogue
 from tests.conftest import TestDatabase, cloned
@@ -53,7 +53,7 @@ def test_squawk_finds_nothing_in_our_migrations(app: App) -> None:
 async def test_squawk_finds_what_would_hold_up_traffic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "versions").mkdir()
     (tmp_path / "versions" / "0002_blocking.up.sql").write_text(BLOCKING)
-    monkeypatch.setattr(migrate, "home", lambda _app: tmp_path)
+    monkeypatch.setattr(revisions, "home", lambda _app: tmp_path)
     found = "\n".join(await asyncio.to_thread(lint.lint, APPS[:1]))
     assert "require-concurrent-index-creation" in found
     assert "ban-drop-column" in found
