@@ -19,6 +19,7 @@ from entrepot.kernel.chain.chains import Chains
 from entrepot.kernel.chain.deploy import CannotDeploy, Plan
 from entrepot.kernel.chain.rpc import ChainFailure
 from entrepot.kernel.db.database import Database
+from entrepot.kernel.db.query import Query
 from entrepot.kernel.settings import Settings
 from entrepot.kernel.wallet import Wallet
 from entrepot.main import House, find_apps
@@ -75,11 +76,14 @@ def deploy(
 async def carry_out(settings: Settings, name: str, key: str, plan: Plan) -> None:
     """Deploys and shows every step."""
     settings.chain(name)
-    await here.require_current(settings.database_url, find_apps(settings.apps))
+    apps = find_apps(settings.apps)
+    await here.require_current(settings.database_url, apps)
     try:
         async with Chains(settings.chains) as chains, Database(settings.database_url, settings) as database:
             chain = chains.named(name)
             account = SigningAccount.from_key(key, chain.rpc, chain.id)
+            if plan.again:
+                await deployment.check_unused(chain, database, [Query(app.held) for app in apps if app.held])
             console.line(f"Deploying to [name]{name}[/] (chain {chain.id}) as {account.address}")
             async for step in deployment.deploy(chain, account, database, plan.paid_to(account.address)):
                 at = f" at {step.contract.address}" if step.contract else ""

@@ -83,6 +83,9 @@ class App:
     services: tuple[Service, ...] = ()
     contracts: tuple[str, ...] = ()
     """The contracts that it deploys or watches, by artefact name."""
+    held: str = ""
+    """SQL that counts what its contracts on the chain `:chain` hold. While there is any, no other is put beside them:
+    it would give the same numbers again."""
     machines: Mapping[str, Machine[Any, Any]] = field(default_factory=dict)
     """State machines by "table.column"."""
     retention: Mapping[str, Keep | Expire] = field(default_factory=dict)

@@ -24,7 +24,7 @@ def deploy(
     ] = None,
     *,
     test_tokens: Annotated[bool, typer.Option("--test-tokens", help="Deploy tokens that anyone may mint.")] = False,
-    again: Annotated[bool, typer.Option("--again", help="Deploy although it is there already.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Deploy although one is there, which holds nothing.")] = False,
 ) -> None:
     """Deploy the arbitrators' pool and the escrow contract, and allow its tokens; goes on where an earlier one ended.
 

@@ -22,6 +22,7 @@ APP = App(
     tasks=TASKS,
     services=SERVICES,
     contracts=("P2PEscrow", "ArbitratorPool"),
+    held="SELECT count(*) FROM escrow.orders WHERE chain = :chain AND onchain_order_id > 0",
     machines={"orders.status": ORDER, "products.status": PRODUCT},
     invariants=INVARIANTS,
     caches=(PRODUCT_LISTS, PROFILES, ARBITRATORS),

@@ -1,6 +1,6 @@
 """Puts the escrow and its pool on a chain, and test tokens where the chain is a test, and notes where they are."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from entrepot.kernel.chain import registry
@@ -11,6 +11,7 @@ from entrepot.kernel.chain.chains import Chain
 from entrepot.kernel.chain.registry import Deployed
 from entrepot.kernel.chain.rpc import Receipt
 from entrepot.kernel.db.database import Database
+from entrepot.kernel.db.query import Query
 from entrepot.kernel.wallet import ZERO, Wallet, checksum
 
 ESCROW, POOL = "P2PEscrow", "ArbitratorPool"
@@ -89,6 +90,17 @@ async def check(chain: Chain, database: Database, plan: Plan) -> None:
     for symbol, address in plan.tokens.items():
         if not await chain.rpc.code(address):
             raise CannotDeploy(f"there is no contract at {address}, which was given as {symbol}")
+
+
+async def check_unused(chain: Chain, database: Database, held: Iterable[Query]) -> None:
+    """Raises `CannotDeploy` where something is in the contracts that are there: `held` count it."""
+    known = await standing(chain, database)
+    async with database.read() as db:
+        if known is not None and (count := sum([await db.value(each, chain=chain.name) for each in held])):
+            raise CannotDeploy(
+                f"{known.address} on {chain.name} is in use, with {count} on record, and another contract would give "
+                "the same numbers again; put it on another chain, or begin with another database"
+            )
 
 
 async def deploy(chain: Chain, account: SigningAccount, database: Database, plan: Plan) -> AsyncIterator[Step]:
