@@ -81,9 +81,14 @@ def refused(answer: Answer, status: int, kind: str, **facts: str) -> None:
 
 
 async def snapshot(owner: asyncpg.Connection, *schemas: str) -> dict[str, tuple[int, int]]:
-    """How many rows each table has and which transaction was the last to write one."""
+    """How many rows each table has and which transaction was the last to write one.
+
+    Without the floor of the outbox, where the first server that streams notes whose history it is.
+    """
     tables = await owner.fetch(
-        "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables WHERE schemaname = ANY($1)", [*schemas, "core"]
+        "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables"
+        " WHERE schemaname = ANY($1) AND tablename <> 'outbox_floor'",
+        [*schemas, "core"],
     )
     return {
         row[0]: tuple(await owner.fetchrow(f"SELECT count(*), max(xmin::text::bigint) FROM {row[0]}")) for row in tables

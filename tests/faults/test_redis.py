@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-from contextlib import suppress
 from dataclasses import dataclass, field
 from time import monotonic
 
@@ -80,11 +79,10 @@ async def test_readers_notice_nothing_of_a_redis_that_comes_and_goes(
         await asyncio.sleep(2.5)
         redis.thaw()
         await crowd.hits_again()
-        for task in tasks:
-            task.cancel()
-        for task in tasks:
-            with suppress(asyncio.CancelledError):
-                await task
+        while tasks:  # Python 3.11's wait_for, which the Redis client uses, may lose a cancellation
+            for task in tasks:
+                task.cancel()
+            tasks = list((await asyncio.wait(tasks, timeout=1))[1])
     assert not crowd.errors
     assert crowd.reads > 1000
     assert crowd.slowest < 3, "somebody waited for Redis"
