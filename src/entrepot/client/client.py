@@ -42,14 +42,13 @@ from entrepot.client.live import Live, LiveEvent
 from entrepot.client.messages import Messages
 from entrepot.client.products import Products
 from entrepot.client.purse import TOKEN, Purse
-from entrepot.client.transport import Transport, asked
+from entrepot.client.transport import PAGE, Transport, asked
 from entrepot.kernel.chain.rpc import Receipt
 from entrepot.kernel.identity.message import read_message
 from entrepot.kernel.identity.model import AskNonce, Nonce, Session, SignIn
 from entrepot.kernel.money import from_units
 from entrepot.kernel.wallet import Wallet
 
-PAGE = 100
 LOOK, LONGEST_LOOK = 0.1, 1.0  # seconds between two looks at an order, which grow: servers limit reads
 
 
@@ -142,14 +141,9 @@ class Client:
 
     async def orders(self, *, role: Role = Role.ANY, status: OrderStatus | None = None) -> AsyncIterator[OrderCard]:
         """One's own trades, newest first, page after page."""
-        cursor: str | None = None
-        while True:
-            ask = asked(ListOrders, by=self.wallet, role=role, status=status, limit=PAGE, cursor=cursor)
-            page = await self.transport.get("/escrow/orders", ask, OrderPage)
-            for card in page.items:
-                yield card
-            if (cursor := page.next_cursor) is None:
-                return
+        ask = asked(ListOrders, by=self.wallet, role=role, status=status, limit=PAGE)
+        async for card in self.transport.every("/escrow/orders", ask, OrderPage):
+            yield card
 
     async def order(self, order: UUID) -> Order:
         """One trade."""
@@ -237,14 +231,9 @@ class Client:
 
     async def reviews(self, wallet: str | None = None) -> AsyncIterator[Review]:
         """What others thought of somebody, or of this wallet, newest first, page after page."""
-        cursor: str | None = None
-        while True:
-            ask = asked(ListReviews, wallet=wallet or self.wallet, limit=PAGE, cursor=cursor)
-            page = await self.transport.get("/escrow/profile/{wallet}/reviews", ask, ReviewPage)
-            for each in page.items:
-                yield each
-            if (cursor := page.next_cursor) is None:
-                return
+        ask = asked(ListReviews, wallet=wallet or self.wallet, limit=PAGE)
+        async for each in self.transport.every("/escrow/profile/{wallet}/reviews", ask, ReviewPage):
+            yield each
 
     async def resolve_by_default(self, order: UUID) -> Order:
         """The ruling where no arbitrator ruled in time; anyone may call for it then."""

@@ -23,12 +23,11 @@ from entrepot.apps.escrow.model import EvidenceType, OrderStatus
 from entrepot.client.boxes import Boxes
 from entrepot.client.failures import Late, Refused, WrongEvidence
 from entrepot.client.purse import Purse
-from entrepot.client.transport import Transport, asked
+from entrepot.client.transport import PAGE, Transport, asked
 from entrepot.kernel.chain.rpc import Receipt
 from entrepot.kernel.store.cid import Cid, cid_of
 from entrepot.kernel.wallet import Wallet
 
-PAGE = 100
 LOOK = 0.1  # seconds between two looks at a dispute
 
 
@@ -72,14 +71,9 @@ class Disputes:
 
     async def arbitrators(self) -> AsyncIterator[Arbitrator]:
         """Who may be drawn, page after page."""
-        cursor: str | None = None
-        while True:
-            ask = asked(ListArbitrators, limit=PAGE, cursor=cursor)
-            page = await self._transport.get("/escrow/arbitrators", ask, ArbitratorPage)
-            for each in page.items:
-                yield each
-            if (cursor := page.next_cursor) is None:
-                return
+        ask = asked(ListArbitrators, limit=PAGE)
+        async for each in self._transport.every("/escrow/arbitrators", ask, ArbitratorPage):
+            yield each
 
     async def open(self, order: UUID) -> Order:
         """Either party, after the delivery is confirmed and before the money is released."""

@@ -10,11 +10,9 @@ from entrepot.apps.escrow.calls.orders import OrderCard
 from entrepot.apps.escrow.calls.profiles import GetProfile, Profile
 from entrepot.client.boxes import Boxes
 from entrepot.client.failures import WrongDelivery
-from entrepot.client.transport import Transport, asked
+from entrepot.client.transport import PAGE, Transport, asked
 from entrepot.kernel.values import PublicKey
 from entrepot.kernel.wallet import Wallet
-
-PAGE = 100
 
 
 @dataclass(frozen=True)
@@ -43,16 +41,11 @@ class Messages:
         """All of them, newest first, page after page."""
         people = [wallet for wallet in (order.buyer_wallet, order.seller_wallet, order.arbitrator_wallet) if wallet]
         others = {wallet: await self._key(wallet) for wallet in people if wallet != self._wallet}
-        cursor: str | None = None
-        while True:
-            ask = asked(ListMessages, by=self._wallet, id=order.id, limit=PAGE, cursor=cursor)
-            page = await self._transport.get("/escrow/orders/{id}/messages", ask, MessagePage)
-            for each in page.items:
-                if each.sender_wallet != self._wallet and each.sender_wallet not in others:
-                    others[each.sender_wallet] = await self._key(each.sender_wallet)
-                yield Letter(each.id, each.sender_wallet, self._opened(each, others), each.created_at)
-            if (cursor := page.next_cursor) is None:
-                return
+        ask = asked(ListMessages, by=self._wallet, id=order.id, limit=PAGE)
+        async for each in self._transport.every("/escrow/orders/{id}/messages", ask, MessagePage):
+            if each.sender_wallet != self._wallet and each.sender_wallet not in others:
+                others[each.sender_wallet] = await self._key(each.sender_wallet)
+            yield Letter(each.id, each.sender_wallet, self._opened(each, others), each.created_at)
 
     def _opened(self, message: Message, others: Mapping[Wallet, PublicKey | None]) -> str | None:
         """What it says. The box of a message opens with either key; whom an own one went to, it does not say."""

@@ -20,10 +20,8 @@ from entrepot.apps.escrow.calls.products import (
     SellerStatus,
 )
 from entrepot.apps.escrow.model import Category
-from entrepot.client.transport import Transport, asked
+from entrepot.client.transport import PAGE, Transport, asked
 from entrepot.kernel.wallet import Wallet
-
-PAGE = 100
 
 
 class Products:
@@ -44,14 +42,9 @@ class Products:
     ) -> AsyncIterator[ProductCard]:
         """What can be bought now, page after page. `q` are words that stand next to each other."""
         given = {"q": q, "category": category, "min_price": min_price, "max_price": max_price, "seller": seller}
-        cursor: str | None = None
-        while True:
-            ask = asked(ListProducts, **given, sort=sort, limit=PAGE, cursor=cursor)
-            page = await self._transport.get("/escrow/products", ask, ProductPage)
-            for card in page.items:
-                yield card
-            if (cursor := page.next_cursor) is None:
-                return
+        ask = asked(ListProducts, **given, sort=sort, limit=PAGE)
+        async for card in self._transport.every("/escrow/products", ask, ProductPage):
+            yield card
 
     async def get(self, product: UUID) -> ProductDetail:
         """One listing, and who sells it."""

@@ -5,11 +5,11 @@ names. A command has one idempotency key however often it is sent, so it is carr
 """
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from io import BytesIO
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 from uuid import uuid4
 
 import aiohttp
@@ -23,7 +23,10 @@ from entrepot.kernel.http.route import FROM_SESSION, Ask
 from entrepot.kernel.values import read_value, write_value
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 A = TypeVar("A", bound=Ask)
+PAGE = 100
+"""How many of a list are asked for at a time."""
 NAMES = re.compile(r"{(\w+)}")
 HEARTBEAT = 20.0  # seconds between two questions whether the other side of a WebSocket is still there
 PASSING = frozenset({429, 502, 503, 504})
@@ -34,6 +37,16 @@ def asked(kind: type[A], **given: object) -> A:
     """The input of a call, checked as the server checks it. Raises msgspec.ValidationError, which names the field."""
     named = {name: value for name, value in given.items() if value is not msgspec.UNSET}
     return msgspec.convert(msgspec.to_builtins(named, enc_hook=write_value), kind, dec_hook=read_value)
+
+
+class Page(Protocol[T_co]):
+    """One of a list, and where the next begins."""
+
+    @property
+    def items(self) -> Sequence[T_co]: ...
+
+    @property
+    def next_cursor(self) -> str | None: ...
 
 
 class Transport:
@@ -63,6 +76,21 @@ class Transport:
         given = _fields(ask)
         query = {name: str(value) for name, value in given.items() if value is not None and name not in _names(path)}
         return await self.patiently(partial(self._once, "GET", path.format(**given), answer, params=query))
+
+    async def pages(self, path: str, ask: Ask, page: type[Page[T]]) -> AsyncIterator[Sequence[T]]:
+        """The items of a list, page after page, from the one that is asked for on."""
+        while True:
+            found = await self.get(path, ask, page)
+            yield found.items
+            if found.next_cursor is None:
+                return
+            ask = asked(type(ask), **(msgspec.structs.asdict(ask) | {"cursor": found.next_cursor}))
+
+    async def every(self, path: str, ask: Ask, page: type[Page[T]]) -> AsyncIterator[T]:
+        """All items of a list."""
+        async for items in self.pages(path, ask, page):
+            for each in items:
+                yield each
 
     async def command(
         self, method: str, path: str, ask: Ask, answer: type[T], *, key: str = "", again: bool = True

@@ -19,10 +19,8 @@ from entrepot.apps.chat.calls.groups import (
     RemoveMember,
 )
 from entrepot.apps.chat.model import Role
-from entrepot.client.transport import Transport, asked
+from entrepot.client.transport import PAGE, Transport, asked
 from entrepot.kernel.wallet import Wallet
-
-PAGE = 100
 
 
 class Groups:
@@ -42,25 +40,15 @@ class Groups:
 
     async def list(self, q: str | None = None) -> AsyncIterator[Group]:
         """One's own and those that one is invited to; with `q` the public ones whose names begin so."""
-        cursor: str | None = None
-        while True:
-            ask = asked(ListGroups, by=self._wallet, q=q, cursor=cursor, limit=PAGE)
-            page = await self._transport.get("/chat/groups", ask, GroupPage)
-            for each in page.items:
-                yield each
-            if (cursor := page.next_cursor) is None:
-                return
+        ask = asked(ListGroups, by=self._wallet, q=q, limit=PAGE)
+        async for each in self._transport.every("/chat/groups", ask, GroupPage):
+            yield each
 
     async def members(self, group: UUID) -> AsyncIterator[Member]:
         """Who is in it; who joined last comes first."""
-        cursor: str | None = None
-        while True:
-            ask = asked(ListMembers, by=self._wallet, id=group, cursor=cursor, limit=PAGE)
-            page = await self._transport.get("/chat/groups/{id}/members", ask, MemberPage)
-            for each in page.items:
-                yield each
-            if (cursor := page.next_cursor) is None:
-                return
+        ask = asked(ListMembers, by=self._wallet, id=group, limit=PAGE)
+        async for each in self._transport.every("/chat/groups/{id}/members", ask, MemberPage):
+            yield each
 
     async def join(self, group: UUID) -> Group:
         """One that is public, or that this wallet is invited to."""

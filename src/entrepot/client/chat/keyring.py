@@ -8,13 +8,12 @@ from entrepot.apps.chat.attestations import of_public_key
 from entrepot.apps.chat.calls.keys import KeyLogEntry, KeyLogPage, ListKeyLog
 from entrepot.apps.chat.calls.users import GetUser, User
 from entrepot.client.failures import Refused
-from entrepot.client.transport import Transport, asked
+from entrepot.client.transport import PAGE, Transport, asked
 from entrepot.kernel.http.route import Ask
 from entrepot.kernel.identity.signature import recovered
 from entrepot.kernel.values import Base64, PublicKey
 from entrepot.kernel.wallet import Wallet
 
-PAGE = 100
 T = TypeVar("T")
 
 

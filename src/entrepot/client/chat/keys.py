@@ -22,11 +22,9 @@ from entrepot.apps.chat.calls.keys import (
 from entrepot.apps.chat.calls.users import EditMe, GetMe, Me
 from entrepot.client.boxes import Boxes
 from entrepot.client.chat.keyring import KeyChanged, Keyring
-from entrepot.client.transport import Transport, asked
+from entrepot.client.transport import PAGE, Transport, asked
 from entrepot.kernel.values import PublicKey
 from entrepot.kernel.wallet import Wallet
-
-PAGE = 100
 
 
 class Keys:
@@ -86,11 +84,6 @@ class Keys:
 
     async def log(self, wallet: str) -> AsyncIterator[KeyLogEntry]:
         """All keys that somebody has had, the newest first."""
-        cursor: str | None = None
-        while True:
-            ask = asked(ListKeyLog, by=self._wallet, wallet=wallet, cursor=cursor, limit=PAGE)
-            page = await self._transport.get("/chat/users/{wallet}/key-log", ask, KeyLogPage)
-            for each in page.items:
-                yield each
-            if (cursor := page.next_cursor) is None:
-                return
+        ask = asked(ListKeyLog, by=self._wallet, wallet=wallet, limit=PAGE)
+        async for each in self._transport.every("/chat/users/{wallet}/key-log", ask, KeyLogPage):
+            yield each

@@ -1,6 +1,6 @@
 """Messages that were opened, and the history that they are read from."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -14,11 +14,10 @@ from entrepot.client.chat.keyring import Keyring
 from entrepot.client.chat.rooms import Rooms
 from entrepot.client.chat.sealing import Sealed, open_from_all, open_from_one
 from entrepot.client.messages import Letter
-from entrepot.client.transport import Transport, asked
+from entrepot.client.transport import PAGE, Transport, asked
 from entrepot.kernel.values import read_value
 from entrepot.kernel.wallet import Wallet
 
-PAGE = 100
 Happening = KeepsFor | Joined | Gone | Renamed | RoleGiven
 
 
@@ -64,13 +63,9 @@ class Letters:
             for message in page:
                 yield await self.opened(conversation, message)
 
-    async def _pages(self, conversation: UUID, cursor: str | None) -> AsyncIterator[list[Message]]:
-        while True:
-            ask = asked(ListMessages, by=self._wallet, id=conversation, cursor=cursor, limit=PAGE)
-            page = await self._transport.get("/chat/conversations/{id}/messages", ask, MessagePage)
-            yield page.items
-            if (cursor := page.next_cursor) is None:
-                return
+    def _pages(self, conversation: UUID, cursor: str | None) -> AsyncIterator[Sequence[Message]]:
+        ask = asked(ListMessages, by=self._wallet, id=conversation, cursor=cursor, limit=PAGE)
+        return self._transport.pages("/chat/conversations/{id}/messages", ask, MessagePage)
 
     async def _text(self, conversation: UUID, message: Message) -> str | None:
         """What it says, if it was sealed by its sender, as this very message, for this very conversation."""

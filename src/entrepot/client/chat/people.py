@@ -4,10 +4,8 @@ from collections.abc import AsyncIterator
 
 from entrepot.apps.chat.calls.blocks import Block, BlockPage, BlockWallet, ListBlocks
 from entrepot.apps.chat.calls.users import EditMe, FindUsers, FoundUsers, GetMe, GetUser, Me, User
-from entrepot.client.transport import Transport, asked
+from entrepot.client.transport import PAGE, Transport, asked
 from entrepot.kernel.wallet import Wallet
-
-PAGE = 100
 
 
 class Users:
@@ -51,11 +49,6 @@ class Blocks:
 
     async def list(self) -> AsyncIterator[Block]:
         """All of them, the newest first."""
-        cursor: str | None = None
-        while True:
-            ask = asked(ListBlocks, by=self._wallet, cursor=cursor, limit=PAGE)
-            page = await self._transport.get("/chat/blocks", ask, BlockPage)
-            for each in page.items:
-                yield each
-            if (cursor := page.next_cursor) is None:
-                return
+        ask = asked(ListBlocks, by=self._wallet, limit=PAGE)
+        async for each in self._transport.every("/chat/blocks", ask, BlockPage):
+            yield each

@@ -8,11 +8,9 @@ from entrepot.apps.chat.calls.conversations import Conversation, ConversationPag
 from entrepot.apps.chat.calls.keys import DevicePage, GetUserKeys, ListDevices, UserKeys
 from entrepot.client.chat.keyring import Keyring
 from entrepot.client.failures import NoKey
-from entrepot.client.transport import Transport, asked
+from entrepot.client.transport import PAGE, Transport, asked
 from entrepot.kernel.values import PublicKey
 from entrepot.kernel.wallet import Wallet
-
-PAGE = 100
 
 
 @dataclass(frozen=True)
@@ -40,15 +38,10 @@ class Rooms:
 
     async def conversations(self) -> AsyncIterator[Conversation]:
         """All of them, the one with the newest message first."""
-        cursor: str | None = None
-        while True:
-            ask = asked(ListConversations, by=self._wallet, limit=PAGE, cursor=cursor)
-            page = await self._transport.get("/chat/conversations", ask, ConversationPage)
-            for each in page.items:
-                self._others[each.id] = each.other_wallet
-                yield each
-            if (cursor := page.next_cursor) is None:
-                return
+        ask = asked(ListConversations, by=self._wallet, limit=PAGE)
+        async for each in self._transport.every("/chat/conversations", ask, ConversationPage):
+            self._others[each.id] = each.other_wallet
+            yield each
 
     async def other(self, conversation: UUID) -> Wallet | None:
         """Who it is with; None of a group, and of one that is not ours."""
